@@ -1,0 +1,101 @@
+/// Every bound of Tandem with its arithmetic. A queue, table or wait without a line here is a defect.
+package enum Limits {
+    // MARK: Wire
+
+    /// Largest frame body in bytes. The largest legitimate one is an event format with its print format (the longest in
+    /// Linux 6.18 is about 20 KiB) or a batch of one 64 KiB sub-buffer, which encoding can lengthen by a varint's worth.
+    package static let frameBytes = 1 << 20
+    /// Largest first frame of a connection: a hello takes at most 18 KiB and an error 17. A TLS record header, read as a
+    /// frame header, claims 65,536 bytes and more, and is so told from a frame without waiting for them.
+    package static let greetingBytes = 48 << 10
+    /// Largest text in a message (names, errors).
+    package static let textBytes = 8192
+    /// Largest event filter: 256 of them and their patterns, 853 KB, fit one frame. The kernel takes one page, 4 KiB.
+    package static let filterBytes = 3 << 10
+    /// Largest event-format text.
+    package static let formatBytes = 256 << 10
+    /// Events per batch. A 64 KiB sub-buffer holds at most 65,536 / 12 = 5,461 records.
+    package static let batchEvents = 16_384
+    /// Record bytes per batch: several sub-buffers, so that a round over one CPU is one frame.
+    package static let batchRecordBytes = 512 << 10
+    /// Loss marks per batch: one of each kind for every one of the 64 sub-buffers of a round, with room to grow.
+    package static let batchLosses = 4096
+    /// Formats per session: one for every event of a kernel (2,305 in Linux 6.18) with room to grow.
+    package static let formats = 8192
+    /// Bytes of all formats of a session together: the 2,323 of Linux 6.18 have 2.0 MB.
+    package static let descriptionBytes = 8 << 20
+    /// CPUs of one source (NR_CPUS of distribution kernels is at most 8192).
+    package static let cpus = 8192
+    /// Patterns in one session request.
+    package static let eventPatterns = 256
+
+    // MARK: Flow
+
+    /// Bytes that a guest may have on the way to the collector. At the goal of 1 M events/s and about 12 bytes an event
+    /// this is 1/3 s of traffic; at 20,000 events/s, 17 s.
+    package static let creditBytes = 4 << 20
+    /// Encoded bytes that wait in the agent for credit or for the socket. Beyond it, whole batches are shed and counted.
+    package static let agentQueueBytes = 4 << 20
+    /// Sub-buffer reads per CPU and round, so that one busy CPU cannot starve the others: 64 × 4 KiB = 256 KiB.
+    package static let subBuffersPerRound = 64
+
+    // MARK: Waits (milliseconds)
+
+    package static let connectMilliseconds = 5_000
+    /// From connecting to the peer's hello, and for each answer of the set-up.
+    package static let answerMilliseconds = 10_000
+    /// Silence of a peer after which it counts as lost: the agent sends a watermark at least every second.
+    package static let silenceMilliseconds = 10_000
+    /// From asking for the drain to its end.
+    package static let drainMilliseconds = 10_000
+
+    // MARK: Clock map
+
+    /// Windows of measurements kept per source; one holds two of 16 bytes. Each doubling halves the resolution, and the
+    /// rates are found by looking at all pairs: 32² every 2.1 s.
+    package static let clockWindows = 32
+
+    // MARK: Merge
+
+    /// How far a source may lag behind the host before the merge goes on without it. The agent waits at most
+    /// 20 ms between two rounds (`--flush`); this leaves a guest 25 of them to be scheduled.
+    package static let mergeLagNanoseconds: Int64 = 500_000_000
+    /// Events held for the merge over all sources: 500 ms at 8 M events/s; 24 bytes of header and about 48 of record
+    /// each, 288 MiB at the very worst. Beyond it the merge goes on without waiting.
+    package static let mergeEvents = 4 << 20
+
+    // MARK: Analysis
+
+    /// vCPUs followed at once: a large host's worth (2 sockets × 256 threads × 8 overcommit).
+    package static let vcpus = 4096
+    /// vCPUs that stay listed after their threads ended; the oldest go first. At some 15 KiB each (64 culprits, 128 exit
+    /// reasons) 4 MiB at the very worst.
+    package static let retiredVCPUs = 256
+    /// Culprits kept per vCPU (name, count, time: 64 bytes each); further ones are summed up as `other`.
+    package static let culpritsPerVCPU = 64
+    /// Exit reasons kept per vCPU; VMX defines 77, SVM about 160 sparse codes; further ones are summed up.
+    package static let exitReasonsPerVCPU = 128
+    /// Task names kept per source; at 32 bytes each 2 MiB. Beyond it the table starts anew.
+    package static let taskNames = 65_536
+
+    // MARK: Inventory
+
+    /// Processes of one scan: the largest `kernel.pid_max` (include/linux/threads.h, `PID_MAX_LIMIT`).
+    package static let processes = 4 << 20
+    /// Open files and threads looked at per VMM. QEMU with 1,000 vCPUs and 256 queues has about 3,000 of each.
+    package static let filesPerVMM = 65_536
+    /// Bytes of a machine's name: a host name's limit. QEMU and libvirt set none.
+    package static let machineNameBytes = 255
+    /// Addresses, and as many sockets, of one machine; QEMU's q35 has 256 PCI buses at most.
+    package static let machineAddresses = 256
+    /// Bytes of a path (PATH_MAX, include/uapi/linux/limits.h).
+    package static let pathBytes = 4096
+    /// Bytes of a VMM's command line: libvirt's longest (hundreds of disks) are some 100 KiB. The rest is not looked at.
+    package static let commandLineBytes = 256 << 10
+    /// Bytes of a Firecracker configuration: 64 drives and interfaces of 200 bytes, and generous metadata.
+    package static let vmmConfigurationBytes = 1 << 20
+    /// Nesting of a JSON text on a command line or in a configuration; QEMU's and Firecracker's own go four deep.
+    package static let jsonDepth = 32
+    /// Bytes of a network namespace's socket table: 100,000 Unix sockets of 160 bytes.
+    package static let socketTableBytes = 16 << 20
+}
