@@ -1,0 +1,108 @@
+/// A batch on the one time line of the host, and how it gets there.
+package import TraceModel
+
+package struct PlacedBatch: Sendable {
+    package let source: SourceID
+    package var batch: EventBatch
+    /// One per event, never decreasing, also across the batches of one CPU in one epoch.
+    package var times: [HostTime]
+    /// No event's true time is farther from its placed one.
+    package var boundNanoseconds: Int64
+    /// `ClockMap.epoch` at the placing. The first batch of a new epoch may lie before the last one of the old.
+    package var epoch: Int
+
+    package init(source: SourceID, batch: EventBatch, times: [HostTime], boundNanoseconds: Int64, epoch: Int) {
+        precondition(times.count == batch.headers.count, "one time per event")
+        self.source = source
+        self.batch = batch
+        self.times = times
+        self.boundNanoseconds = boundNanoseconds
+        self.epoch = epoch
+    }
+}
+
+extension ClockMap {
+    /// Gives every event of a batch its host time; nil when the clock is not known yet (`Anomaly.clockUnmapped`) or the
+    /// CPU's number is impossible.
+    ///
+    /// The map improves with every probe, so the line may move back under a CPU's feet by as much as its bound. An event
+    /// is then raised to the time of the one before it (or to the watermark given out before it), and the bound grows by
+    /// the largest such raise.
+    package mutating func place(_ batch: consuming EventBatch, from source: SourceID) -> PlacedBatch? {
+        guard (0..<Limits.cpus).contains(batch.cpu) else { return nil }
+        if floors.count <= batch.cpu {
+            floors.append(contentsOf: repeatElement(.min, count: batch.cpu + 1 - floors.count))
+        }
+        var rising = RisingTimes(floor: floors[batch.cpu])
+        if let promised, let first = batch.headers.first, first.ticks >= promised.ticks {
+            rising.floor = max(rising.floor, promised.time.nanoseconds)
+        }
+        let times: [HostTime]
+        var bound: Int64 = 0
+        if isIdentity {
+            times = batch.headers.map { rising.next(HostTime(identityOf: $0.ticks)) }
+        } else if let line {
+            (times, bound) = place(batch.headers, on: line, &rising)
+        } else {
+            return nil
+        }
+        if let last = batch.headers.last {
+            floors[batch.cpu] = rising.floor
+            latest = max(latest ?? last.ticks, last.ticks)
+        }
+        return PlacedBatch(
+            source: source, batch: batch, times: times,
+            boundNanoseconds: HostTime(nanoseconds: bound).advanced(by: rising.largestRaise).nanoseconds, epoch: epoch)
+    }
+
+    /// The host time before which no event will be placed any more, given that the source sends none before `ticks`.
+    ///
+    /// Never goes back within an epoch, and holds although the line may move: later events are raised to it.
+    package mutating func watermark(_ ticks: TraceTicks) -> HostTime? {
+        guard let placed = hostTime(ticks) else { return nil }
+        if let promised, placed.time <= promised.time { return promised.time }
+        promised = (ticks, placed.time)
+        return placed.time
+    }
+
+    /// The time of every event, and the largest bound.
+    private func place(
+        _ headers: [EventHeader], on line: ClockLine, _ rising: inout RisingTimes
+    ) -> ([HostTime], bound: Int64) {
+        guard let first = headers.first else { return ([], 0) }
+        if previous != nil, let epochStart, first.ticks < epochStart {
+            // One of the few batches that were under way when an epoch ended.
+            let placed = headers.map { resolve($0.ticks, on: line) }
+            return (placed.map { rising.next($0.time) }, placed.reduce(0) { max($0, $1.boundNanoseconds) })
+        }
+        // Raw values, because the generic `min` and `max` call another module for every comparison.
+        var earliest = first.ticks.rawValue
+        var latest = earliest
+        let times = headers.map { header in
+            let ticks = header.ticks.rawValue
+            if ticks < earliest { earliest = ticks }
+            if ticks > latest { latest = ticks }
+            return rising.next(line.hostTime(header.ticks))
+        }
+        let bounds = (line.boundNanoseconds(TraceTicks(earliest)), line.boundNanoseconds(TraceTicks(latest)))
+        return (times, Int64(saturating: max(bounds.0, bounds.1)))
+    }
+}
+
+/// Keeps times from going back, and remembers how far the worst of them had to be raised for it.
+private struct RisingTimes {
+    var floor: Int64
+    private(set) var largestRaise: Int64 = 0
+
+    init(floor: Int64) { self.floor = floor }
+
+    @inline(__always)
+    mutating func next(_ time: HostTime) -> HostTime {
+        if time.nanoseconds < floor {
+            largestRaise = max(largestRaise, HostTime(nanoseconds: floor) - time)
+        } else {
+            floor = time.nanoseconds
+        }
+        return HostTime(nanoseconds: floor)
+    }
+}
