@@ -1,0 +1,174 @@
+package import TraceModel
+
+/// Turns events in order into what every vCPU does, for how long, and who is to blame for its waiting.
+///
+/// It is fed one run of one batch after another, in the order of the merge, and told when time passes though nothing
+/// happens. It is a pure function of what it was told: no clock, no I/O; how the runs are cut makes no difference.
+///
+/// Host events move the clock and decide all vCPU states; a guest's events only name the task on each of its CPUs, so
+/// that a guest that lies harms nobody's figures but its own.
+///
+/// Wall time of a vCPU begins when it is first heard of: at `start` for those identified before the first event, else at
+/// the time analyzed when the event or the identification came. From then on its state times add up to wall time exactly.
+/// When its thread ends, its times stand still and it stays listed, as `unknown`, until `Limits.retiredVCPUs` others have
+/// ended after it: a recording that outlives a machine still shows what happened to it.
+///
+/// Work per event is constant, but for a switch of a CPU for which vCPUs wait: that gives each of them a slice of the
+/// blame. In a steady state nothing is allocated.
+///
+/// Totals are final for every closed interval. The open interval of a vCPU is counted as if it lasted, so that when a
+/// loss comes to light afterwards, a later snapshot can show less time in a state than an earlier one, and more `unknown`.
+package struct Analyzer: Sendable {
+    let start: Int64
+    /// Everything up to here is analyzed.
+    var now: Int64
+    /// The latest time that is taken seriously: differences of times up to here cannot overflow.
+    private let latest: Int64
+
+    var host = HostBinding()
+    var exitReasonName: @Sendable (UInt64, UInt64) -> String? = { _, _ in nil }
+    var hostNames = TaskNames()
+    var kernelThreads = KernelThreads()
+    var cpus: [HostCPU] = []
+    var guests: [GuestSource] = []
+
+    // Identities; see Identities.swift.
+    var vcpus: [VCPU] = []
+    var slotByTID: [Int32: Int32] = [:]
+    var freeSlots: [Int] = []
+    /// Slots of vCPUs whose threads ended, in the order in which they did.
+    var retiredSlots: [Int] = []
+    var machines: [UInt32: Machine] = [:]
+    var machineByPID: [Int32: UInt32] = [:]
+    var lastSerial: UInt32 = 0
+    /// Changes with every change of who is who.
+    var identityGeneration: UInt64 = 0
+    var unidentified: [Int32] = []
+
+    package internal(set) var anomalies = AnomalyCounts()
+
+    package init(start: HostTime) {
+        self.start = start.nanoseconds
+        now = start.nanoseconds
+        latest = start.advanced(by: 1 << 62).nanoseconds
+    }
+
+    /// Tells which events a source sends. May be called again when a format is added.
+    ///
+    /// `exitReasonName` names the exit reasons of the host by its own `kvm_exit` format (reason, `isa`); where it answers
+    /// nil, names of the kernel's headers stand in.
+    package mutating func bind(
+        _ source: SourceID, name: String, formats: FormatTable,
+        exitReasonName: @escaping @Sendable (UInt64, UInt64) -> String? = { _, _ in nil }
+    ) {
+        guard source == .host else {
+            guests[guestIndex(of: source)].bind(name: name, formats: formats)
+            return
+        }
+        host = HostBinding(formats)
+        self.exitReasonName = exitReasonName
+        if !host.unusable.isEmpty { anomalies.add(.fieldMissing, UInt64(host.unusable.count)) }
+        for slot in vcpus.indices where vcpus[slot].phase == .live { refreshKnowledge(of: slot) }
+    }
+
+    /// The name of a thread that was there before the trace began.
+    package mutating func name(_ tid: Int32, _ comm: Comm, of source: SourceID) {
+        if source == .host {
+            hostNames.set(tid, comm)
+        } else {
+            guests[guestIndex(of: source)].names.set(tid, comm)
+        }
+    }
+
+    /// A thread of the host's kernel: a culprit of that kind.
+    package mutating func setKernelThread(_ tid: Int32) { kernelThreads.insert(tid) }
+
+    /// Events `range` of `batch`, in merged order, with their times on the host's clock.
+    ///
+    /// A loss mark is handled before the event at its index, and one behind the last event after that event.
+    /// `boundNanoseconds` says how wrong the times may be.
+    package mutating func apply(
+        _ batch: EventBatch, times: [HostTime], range: Range<Int>, source: SourceID, boundNanoseconds: Int64
+    ) {
+        let end = min(range.upperBound, batch.headers.count, times.count)
+        let begin = min(max(range.lowerBound, 0), end)
+        let guest = source.rawValue == SourceID.host.rawValue ? nil : guestIndex(of: source)
+        let hasRoom = if let guest { prepare(guest: guest, cpu: batch.cpu) } else { see(cpu: batch.cpu) }
+        guard hasRoom else {
+            anomalies.add(.tableFull, UInt64(end - begin))
+            return
+        }
+        var position = begin
+        for loss in batch.losses where loss.index >= begin {
+            let isLast = loss.index >= batch.headers.count
+            guard loss.index < end || isLast && end == batch.headers.count else { break }
+            let stop = max(position, min(loss.index, end))
+            if let guest {
+                applyGuest(guest, batch, times, position..<stop, boundNanoseconds)
+                guests[guest].lost(on: batch.cpu)
+            } else {
+                applyHost(batch, times, position..<stop)
+                lose(cpu: batch.cpu, isOpen: isLast)
+            }
+            position = stop
+        }
+        if let guest {
+            applyGuest(guest, batch, times, position..<end, boundNanoseconds)
+        } else {
+            applyHost(batch, times, position..<end)
+        }
+    }
+
+    private mutating func applyHost(_ batch: EventBatch, _ times: [HostTime], _ range: Range<Int>) {
+        if !range.isEmpty { endLoss(cpu: batch.cpu) }
+        let records = batch.records.span.bytes
+        for index in range {
+            let time = bounded(times[index])
+            if time > now { now = time }
+            hostEvent(batch.headers[index], in: records, on: batch.cpu, at: time)
+        }
+    }
+
+    private mutating func applyGuest(
+        _ guest: Int, _ batch: EventBatch, _ times: [HostTime], _ range: Range<Int>, _ boundNanoseconds: Int64
+    ) {
+        let records = batch.records.span.bytes
+        for index in range {
+            guestEvent(
+                batch.headers[index], in: records, of: guest, on: batch.cpu, at: bounded(times[index]),
+                boundNanoseconds: boundNanoseconds)
+        }
+    }
+
+    /// A source is not heard of any more.
+    ///
+    /// A guest's tasks become unknown; what its vCPUs do comes from the host and stays. It is forgotten: should it come
+    /// back, it is bound and linked again. Without the host, everything is unknown.
+    package mutating func sourceGone(_ source: SourceID, at time: HostTime) {
+        advance(to: time)
+        if source == .host {
+            for cpu in cpus.indices { lose(cpu: cpu, isOpen: true) }
+        } else {
+            guests.removeAll { $0.id == source }
+        }
+    }
+
+    /// Time passes though nothing happens.
+    package mutating func advance(to time: HostTime) { now = max(now, bounded(time)) }
+
+    /// Host threads that `kvm` events named and whose VMM process is not known, each told once. The answer to each is
+    /// `identify(_:)` with facts whose `vcpuThreads` contain it.
+    package mutating func takeUnidentifiedThreads() -> [Int32] {
+        defer { unidentified.removeAll(keepingCapacity: true) }
+        return unidentified.filter { tid in
+            slotByTID[tid].flatMap { machines[vcpus[Int($0)].machine] }?.isProvisional ?? false
+        }
+    }
+
+    /// What cannot be known with the events that are there, and why: plain sentences.
+    package var limits: [String] {
+        host.limits + emulationLimits + guests.compactMap(\.limit)
+    }
+
+    private func bounded(_ time: HostTime) -> Int64 { min(max(time.nanoseconds, start), latest) }
+}

@@ -1,0 +1,90 @@
+import TraceModel
+
+/// One CPU of the host: which thread is on it, who waits for it, and how its time was spent.
+struct HostCPU: Sendable {
+    private static let noVCPU: Int32 = -1
+
+    /// The thread on it; `Occupant.unknown` when that is not known.
+    private(set) var occupant = Occupant.unknown
+    /// Slot of the vCPU whose thread is on it; -1 when it is none.
+    private(set) var vcpu = HostCPU.noVCPU
+    /// Slots of the vCPUs that are ready and wait for this CPU. Their order means nothing.
+    var waiting: [Int32] = []
+    private(set) var switches: UInt64 = 0
+    /// When its last event was; a loss lies after it.
+    private(set) var lastEvent: Int64
+    private(set) var isSeen = false
+    /// Events were lost after the last one, and none has come since.
+    private(set) var isInGap = false
+    private var since: Int64
+    private var busyNanoseconds: Int64 = 0
+    private var unknownNanoseconds: Int64 = 0
+    /// The occupant is known to stay until an event says otherwise: `sched_switch` is traced.
+    private var isCertain = false
+
+    init(start: Int64) {
+        since = start
+        lastEvent = start
+    }
+
+    var tid: Int32 { occupant.tid }
+
+    /// `sched_switch` to `occupant`.
+    mutating func switched(to occupant: Occupant, vcpu: Int32, at time: Int64) {
+        switches &+= 1
+        occupied(by: occupant, vcpu: vcpu, at: time, isCertain: true)
+    }
+
+    /// The current thread of an event shows who is on the CPU.
+    mutating func occupied(by occupant: Occupant, vcpu: Int32, at time: Int64, isCertain: Bool) {
+        settle(at: time)
+        self.occupant = occupant
+        self.vcpu = vcpu
+        self.isCertain = isCertain
+    }
+
+    /// The thread on it turns out to be a vCPU's.
+    mutating func recognized(vcpu: Int32, serial: UInt32) {
+        self.vcpu = vcpu
+        occupant.vcpuSerial = serial
+    }
+
+    /// The thread on it is no vCPU's any more.
+    mutating func forgetVCPU() { vcpu = Self.noVCPU }
+
+    /// The thread that leaves is called so; only a switch tells.
+    mutating func name(_ comm: Comm) { occupant.comm = comm }
+
+    /// Who is to blame for the waiting of others.
+    var culprit: Occupant { occupant.tid == 0 ? .idle : occupant }
+
+    mutating func sawEvent(at time: Int64) {
+        isSeen = true
+        if time > lastEvent { lastEvent = time }
+    }
+
+    /// From its last event on, it is not known who is on it.
+    mutating func lost(isOpen: Bool) {
+        isInGap = isOpen
+        settle(at: lastEvent)
+        occupant = .unknown
+        vcpu = Self.noVCPU
+    }
+
+    private mutating func settle(at time: Int64) {
+        let elapsed = max(0, time - since)
+        if !isCertain || tid == Occupant.unknownTID {
+            unknownNanoseconds += elapsed
+        } else if tid != 0 {
+            busyNanoseconds += elapsed
+        }
+        since += elapsed
+    }
+
+    /// Busy and unknown time up to `now`; the rest of the time since the start, it was idle.
+    func times(until now: Int64) -> (busy: Int64, unknown: Int64) {
+        var settled = self
+        settled.settle(at: now)
+        return (settled.busyNanoseconds, settled.unknownNanoseconds)
+    }
+}

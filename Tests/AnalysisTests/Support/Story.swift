@@ -1,0 +1,248 @@
+import Analysis
+import Testing
+import TraceModel
+
+/// Something that happens to a host, on one of its CPUs, or inside the guest linked to it.
+enum Happening {
+    /// `sched_switch` from one thread to another; `state` 0 is R, 1 is S, 2 is D, 0x100 is R+, 0x10 is X.
+    case switched(Int32, Int32, state: Int64 = 0)
+    case waking(Int32, on: Int = 0)
+    case wakeup(Int32, on: Int = 0)
+    case wakeupNew(Int32, on: Int = 0)
+    case migrated(Int32, to: Int)
+    case ended(Int32)
+    case executed(Int32)
+    case entry(Int32, vcpu: Int64 = 0)
+    case exit(Int32, Int64, isa: Int64 = 1, vcpu: Int64 = 0)
+    case userspaceExit(Int32, reason: Int64 = 2, errno: Int64 = 0)
+    case vcpuWakeup(Int32, waited: Bool)
+    /// Some event that the analysis has no use for.
+    case other(Int32)
+    /// Events of this CPU are missing; the gap lies before its next event, or is seen at once when `atEnd`.
+    case lost(atEnd: Bool = false)
+    /// `sched_switch` in the guest with source id 1, whose CPU the step names.
+    case guestSwitched(Int32, Int32)
+    case guestLost
+    case identified(VMFacts)
+    case linked(pid: Int32)
+    case guestGone
+    /// Nothing happens until then.
+    case time
+}
+
+/// One line of a story: CPU, time, what happens.
+typealias Step = (cpu: Int, at: Int64, happening: Happening)
+
+/// VMX exit reasons used in stories.
+let hlt: Int64 = 12
+let externalInterrupt: Int64 = 1
+let ept: Int64 = 48
+
+/// Writes steps as events, the way a kernel with these formats would.
+struct EventWriter {
+    let table: FormatTable
+    let guestTable = KernelFormats.table([KernelFormats.switched])
+    /// The thread on each CPU, which is who a wake-up is recorded under.
+    private var current: [Int: Int32] = [:]
+
+    init(_ formats: [EventFormat], without: Set<String>) {
+        table = KernelFormats.table(formats, without: without)
+    }
+
+    func analyzer(start: Int64) -> Analyzer {
+        var analyzer = Analyzer(start: HostTime(nanoseconds: start))
+        analyzer.bind(.host, name: "host", formats: table)
+        analyzer.bind(SourceID(1), name: "guest", formats: guestTable)
+        return analyzer
+    }
+
+    /// False when `happening` is no event of the guest.
+    func appendGuestEvent(_ happening: Happening, to batch: inout EventBatch) -> Bool {
+        guard case .guestSwitched(let previous, let next) = happening else { return false }
+        return batch.append(
+            "sched_switch", of: guestTable, pid: previous, ["prev_pid": Int64(previous), "next_pid": Int64(next)],
+            comms: ["next_comm": "task-\(next)"])
+    }
+
+    /// False when `happening` is no event of the host, or one that is not traced.
+    mutating func appendHostEvent(_ happening: Happening, to batch: inout EventBatch) -> Bool {
+        let cpu = batch.cpu
+        func add(
+            _ name: String, _ pid: Int32, _ integers: [String: Int64] = [:], comms: [String: String] = [:]
+        ) -> Bool {
+            batch.append(name, of: table, pid: pid, integers, comms: comms)
+        }
+        let here = current[cpu] ?? 0
+        switch happening {
+        case .switched(let previous, let next, let state):
+            current[cpu] = next
+            return add(
+                "sched_switch", previous,
+                ["prev_pid": Int64(previous), "next_pid": Int64(next), "prev_state": state],
+                comms: ["prev_comm": Self.comm(previous, cpu), "next_comm": Self.comm(next, cpu)])
+        case .waking(let tid, let target):
+            return add("sched_waking", here, ["pid": Int64(tid), "target_cpu": Int64(target)])
+        case .wakeup(let tid, let target):
+            return add("sched_wakeup", here, ["pid": Int64(tid), "target_cpu": Int64(target)])
+        case .wakeupNew(let tid, let target):
+            return add("sched_wakeup_new", here, ["pid": Int64(tid), "target_cpu": Int64(target)])
+        case .migrated(let tid, let to):
+            return add("sched_migrate_task", here, ["pid": Int64(tid), "dest_cpu": Int64(to)])
+        case .ended(let tid): return add("sched_process_exit", tid, ["pid": Int64(tid)])
+        case .executed(let tid): return add("sched_process_exec", tid, ["pid": Int64(tid), "old_pid": Int64(tid)])
+        case .entry(let tid, let vcpu): return add("kvm_entry", tid, ["vcpu_id": vcpu])
+        case .exit(let tid, let reason, let isa, let vcpu):
+            return add("kvm_exit", tid, ["exit_reason": reason, "isa": isa, "vcpu_id": vcpu])
+        case .userspaceExit(let tid, let reason, let errno):
+            return add("kvm_userspace_exit", tid, ["reason": reason, "errno": errno])
+        case .vcpuWakeup(let tid, let waited): return add("kvm_vcpu_wakeup", tid, ["waited": waited ? 1 : 0])
+        case .other(let tid): return add("sched_wakeup", tid, ["pid": 9999])
+        default: return false
+        }
+    }
+
+    static func comm(_ tid: Int32, _ cpu: Int) -> String { tid == 0 ? "swapper/\(cpu)" : "thread-\(tid)" }
+}
+
+extension Analyzer {
+    /// Tells what is no event; false when `happening` is one.
+    mutating func tell(_ happening: Happening, at time: Int64) -> Bool {
+        switch happening {
+        case .identified(let facts):
+            advance(to: HostTime(nanoseconds: time))
+            identify(facts)
+        case .linked(let pid): link(SourceID(1), vmmPID: pid)
+        case .guestGone: sourceGone(SourceID(1), at: HostTime(nanoseconds: time))
+        case .time: advance(to: HostTime(nanoseconds: time))
+        default: return false
+        }
+        return true
+    }
+}
+
+/// Tells a story to an analyzer, one event after the other, and writes down every state that each vCPU goes through.
+struct Teller {
+    var analyzer: Analyzer
+    var boundNanoseconds: Int64 = 0
+    private var writer: EventWriter
+    /// By thread id: the states in order, each with the time since when it holds.
+    private var states: [Int32: [(state: VCPUState, since: Int64)]] = [:]
+    private var pendingLoss: Set<Int> = []
+
+    init(
+        start: Int64 = 0, _ formats: [EventFormat] = KernelFormats.sched + KernelFormats.kvm,
+        without: Set<String> = []
+    ) {
+        writer = EventWriter(formats, without: without)
+        analyzer = writer.analyzer(start: start)
+    }
+
+    var table: FormatTable { writer.table }
+
+    mutating func tell(_ steps: [Step]) {
+        for step in steps {
+            tell(step)
+            note()
+        }
+    }
+
+    private mutating func tell(_ step: Step) {
+        if analyzer.tell(step.happening, at: step.at) { return }
+        var batch = EventBatch(cpu: step.cpu)
+        switch step.happening {
+        case .lost(let atEnd):
+            guard atEnd else {
+                pendingLoss.insert(step.cpu)
+                return
+            }
+            batch.losses = [LossMark(index: 0, place: .ringBuffer, count: 7)]
+            apply(batch, at: step.at, source: .host)
+        case .guestLost:
+            batch.losses = [LossMark(index: 0, place: .ringBuffer, count: nil)]
+            apply(batch, at: step.at, source: SourceID(1))
+        default:
+            if writer.appendGuestEvent(step.happening, to: &batch) {
+                apply(batch, at: step.at, source: SourceID(1))
+            } else if writer.appendHostEvent(step.happening, to: &batch) {
+                if pendingLoss.remove(step.cpu) != nil {
+                    batch.losses = [LossMark(index: 0, place: .ringBuffer, count: nil)]
+                }
+                apply(batch, at: step.at, source: .host)
+            }
+        }
+    }
+
+    private mutating func apply(_ batch: EventBatch, at time: Int64, source: SourceID) {
+        analyzer.apply(
+            batch, times: batch.headers.map { _ in HostTime(nanoseconds: time) }, range: 0..<batch.headers.count,
+            source: source, boundNanoseconds: boundNanoseconds)
+    }
+
+    private mutating func note() {
+        for vcpu in analyzer.snapshot().guests.flatMap(\.vcpus) {
+            guard let tid = vcpu.hostTID else { continue }
+            let entry = (state: vcpu.state.state, since: vcpu.sinceNanoseconds)
+            var list = states[tid] ?? []
+            if let last = list.last, last == entry { continue }
+            // An interval of length zero is none.
+            while let last = list.last, last.since >= entry.since { list.removeLast() }
+            if list.last?.state != entry.state { list.append(entry) }
+            states[tid] = list
+        }
+    }
+
+    /// `unknown 0, running 5` — each state with the time at which it began.
+    func story(of tid: Int32) -> String {
+        (states[tid] ?? []).map { "\($0.state.label) \($0.since)" }.joined(separator: ", ")
+    }
+
+    func vcpu(_ tid: Int32) throws -> Snapshot.VCPU {
+        try #require(analyzer.snapshot().guests.flatMap(\.vcpus).last { $0.hostTID == tid })
+    }
+}
+
+/// Tells the steps and expects each thread's whole list of states; returns the teller for further questions.
+@discardableResult
+func check(
+    _ steps: [Step], _ expected: [Int32: String], start: Int64 = 0, known: [Int32] = [31],
+    formats: [EventFormat] = KernelFormats.sched + KernelFormats.kvm, without: Set<String> = [],
+    sourceLocation: SourceLocation = #_sourceLocation
+) -> Teller {
+    var teller = Teller(start: start, formats, without: without)
+    teller.tell([(0, start, .identified(machine(threads: known)))])
+    teller.tell(steps)
+    for (tid, story) in expected {
+        #expect(teller.story(of: tid) == story, "thread \(tid)", sourceLocation: sourceLocation)
+    }
+    checkLaws(of: teller.analyzer, sourceLocation: sourceLocation)
+    return teller
+}
+
+/// A machine whose threads are vCPU 0, 1, … in that order.
+func machine(_ name: String = "web1", pid: Int32 = 29, threads: [Int32]) -> VMFacts {
+    VMFacts(
+        vmmPID: pid, vmm: "qemu", name: name,
+        vcpuThreads: threads.enumerated().map { VMFacts.Thread(tid: $0.element, vcpu: $0.offset) })
+}
+
+/// What must hold of every snapshot, whatever was told.
+func checkLaws(of analyzer: Analyzer, sourceLocation: SourceLocation = #_sourceLocation) {
+    let snapshot = analyzer.snapshot()
+    let wall = snapshot.window.endNanoseconds - snapshot.window.startNanoseconds
+    for cpu in snapshot.host.cpus {
+        #expect(cpu.busyNanoseconds >= 0 && cpu.unknownNanoseconds >= 0, sourceLocation: sourceLocation)
+        #expect(cpu.busyNanoseconds + cpu.unknownNanoseconds <= wall, sourceLocation: sourceLocation)
+    }
+    for vcpu in snapshot.guests.flatMap(\.vcpus) {
+        for state in VCPUState.allCases { #expect(vcpu.times[state] >= 0, sourceLocation: sourceLocation) }
+        #expect(vcpu.times.total <= wall, sourceLocation: sourceLocation)
+        let ready = vcpu.times[.preempted] + vcpu.times[.waking]
+        let blamed = vcpu.culprits.reduce(0) { $0 + $1.nanoseconds }
+        #expect(blamed == ready, "culprits of \(vcpu.hostTID ?? 0)", sourceLocation: sourceLocation)
+        let handling = vcpu.times[.hypervisor] + vcpu.times[.userspace] + vcpu.times[.polling]
+        let handled = vcpu.exits.reduce(0) { $0 + $1.nanoseconds }
+        #expect(handled <= handling, "exits of \(vcpu.hostTID ?? 0)", sourceLocation: sourceLocation)
+        #expect(
+            vcpu.exits.reduce(0) { $0 + $1.count } == vcpu.exitCount, sourceLocation: sourceLocation)
+    }
+}
