@@ -1,0 +1,113 @@
+import Testing
+import TraceModel
+import Views
+
+/// The screens, as people see them.
+struct GoldenTests {
+    @Test(arguments: [80, 120, 200])
+    func `two machines compete for the CPUs of a host`(width: Int) throws {
+        try check(.competing, "competing", width: width)
+    }
+
+    @Test(arguments: [80, 120, 200])
+    func `an idle machine looks calm`(width: Int) throws {
+        try check(.idle, "idle", width: width)
+    }
+
+    @Test(arguments: [80, 120, 200])
+    func `loss, a gone agent and an unbounded clock are seen at once`(width: Int) throws {
+        try check(.loss, "loss", width: width)
+    }
+
+    @Test(arguments: [80, 120, 200])
+    func `without machines the host is shown as it is`(width: Int) throws {
+        try check(.noMachine, "no-machine", width: width)
+    }
+
+    @Test(arguments: [80, 120, 200])
+    func `without kvm events the split is left out, not invented`(width: Int) throws {
+        try check(.noKVM, "no-kvm", width: width)
+    }
+
+    @Test(arguments: [80, 120, 200])
+    func `hostile names and numbers stay in their cells`(width: Int) throws {
+        try check(.hostile, "hostile", width: width)
+    }
+
+    @Test(arguments: [80, 120, 200])
+    func `the details of the selected vCPU stand below the table`(width: Int) throws {
+        var model = TopModel()
+        model.show(try #require(Scenario.competing.previous))
+        model.show(Scenario.competing.current)
+        for key: Key in [.down, .down, .enter] { _ = model.handle(key) }
+        try checkGolden(model.frame(width: width, height: 30), "detail-\(width)")
+    }
+
+    @Test(arguments: [80, 120])
+    func `the help explains keys, this session and the columns`(width: Int) throws {
+        var model = TopModel()
+        model.show(Scenario.loss.current)
+        _ = model.handle(.character("h"))
+        try checkGolden(model.frame(width: width, height: 50), "help-\(width)")
+    }
+
+    @Test
+    func `many machines scroll below a fixed heading, sorted by ready time`() throws {
+        var model = TopModel()
+        model.show(try #require(Scenario.crowded.previous))
+        model.show(Scenario.crowded.current)
+        for key: Key in [.character("s"), .pageDown, .pageDown] { _ = model.handle(key) }
+        try checkGolden(model.frame(width: 120, height: 24), "crowded-120")
+        for key: Key in [.character("t"), .home] { _ = model.handle(key) }
+        try checkGolden(model.frame(width: 120, height: 24), "crowded-flat-120")
+    }
+
+    @Test
+    func `a stream that is no terminal gets every row, no cursor and no keys`() throws {
+        let scenario = Scenario.competing
+        try checkGolden(
+            TopView.text(current: scenario.current, previous: scenario.previous, options: TopOptions(), width: 132),
+            "text-132")
+    }
+
+    @Test
+    func `a terminal without UTF-8 gets the same cells in ASCII`() throws {
+        let scenario = Scenario.loss
+        let frame = TopView.render(
+            current: scenario.current, previous: scenario.previous, options: TopOptions(), width: 120, height: 24)
+        try checkGolden(frame.ascii, "loss-ascii-120")
+    }
+
+    @Test(arguments: [80, 120])
+    func `a recording ends with a summary`(width: Int) throws {
+        try checkGolden(SummaryView.render(Scenario.loss.current, width: width), "summary-\(width)")
+    }
+
+    @Test
+    func `a summary without machines says so`() throws {
+        try checkGolden(SummaryView.render(Scenario.noMachine.current, width: 80), "summary-no-machine-80")
+    }
+
+    @Test(arguments: [80, 120])
+    func `the machines of a host are listed with what is known of each`(width: Int) throws {
+        let qemu = VMFacts(
+            vmmPID: 4701, vmm: "qemu", name: "web1", cid: 3,
+            vcpuThreads: [.init(tid: 4712, vcpu: 0), .init(tid: 4713, vcpu: 1)])
+        let firecracker = VMFacts(
+            vmmPID: 902, vmm: "firecracker", name: "build-runner-with-a-long-name", vsockPaths: ["/run/v.sock"],
+            vcpuThreads: [.init(tid: 910, vcpu: 0)])
+        let other = VMFacts(vmmPID: 77, vmm: "cloud-hypervisor", name: "vm-77")
+        let guests: [GuestsView.Guest] = [
+            .init(facts: qemu, agent: .answers("tandem-agent 0.1, Linux 6.18")),
+            .init(facts: firecracker, agent: .silent("connection refused: is tandem-agent running in it?")),
+            .init(facts: other),
+        ]
+        try checkGolden(GuestsView.render(guests, width: width), "guests-\(width)")
+    }
+
+    private func check(_ scenario: Scenario, _ name: String, width: Int) throws {
+        let frame = TopView.render(
+            current: scenario.current, previous: scenario.previous, options: TopOptions(), width: width, height: 24)
+        try checkGolden(frame, "\(name)-\(width)")
+    }
+}

@@ -1,0 +1,91 @@
+import Testing
+import TraceModel
+import Views
+
+struct OtherViewsTests {
+    @Test(arguments: [
+        (200, "00:01:23  host 48.2k/s  web1 12.1k/s  db2 9.80k/s  lost 0  lag 12.4 ms  clock ±1.24 µs  118 MB"),
+        (80, "00:01:23  host 48.2k/s  lost 0  lag 12.4 ms  clock ±1.24 µs  118 MB"),
+        (60, "00:01:23  host 48.2k/s  lost 0  lag 12.4 ms  118 MB"),
+        (25, "00:01:23  lost 0  118 MB"),
+        (10, "00:01:23"),
+        (3, ""),
+    ])
+    func `the progress line drops what tells least`(width: Int, text: String) {
+        let scenario = Scenario.competing
+        let line = ProgressLine.render(
+            current: scenario.current, previous: scenario.previous, bytesWritten: 118_400_000, width: width)
+        #expect(line.text == text)
+    }
+
+    @Test
+    func `every row of a CSV has the header's fields, and quotes survive`() throws {
+        var snapshot = Scenario.hostile.current
+        snapshot.guests[0].vcpus[0].guestTask = "a,\"b\""
+        snapshot.guests[0].vcpus[0].detail = nil
+        let header = try #require(parse(CSVView.header).first)
+        let rows = parse(CSVView.rows(snapshot))
+        #expect(rows.count == snapshot.guests[0].vcpus.count)
+        #expect(rows.allSatisfy { $0.count == header.count })
+        #expect(Set(header).count == header.count)
+        let first = Dictionary(uniqueKeysWithValues: zip(header, rows[0]))
+        #expect(first["guest_task"] == "a,\"b\"")
+        #expect(first["vmm"] == "\"quoted\",vmm")
+        #expect(first["detail"] == "")
+        #expect(first["clock_bound_ns"] == "")
+        #expect(first["preemptions"] == "\(UInt64.max)")
+    }
+
+    @Test
+    func `the columns of a CSV are a promise`() {
+        #expect(
+            CSVView.header == """
+                window_start_ns,window_end_ns,vm,vmm,vmm_pid,vcpu,host_tid,host_cpu,state,since_ns,detail,guest_task,\
+                guest_tid,running_ns,hypervisor_ns,userspace_ns,polling_ns,preempted_ns,waking_ns,halted_ns,blocked_ns,\
+                on_cpu_ns,unknown_ns,preemptions,wakeups,migrations,worst_preemption_ns,worst_preemption_at_ns,exits,\
+                top_culprit,top_culprit_kind,top_culprit_ns,agent,clock_quality,clock_bound_ns,events_lost,\
+                losses_of_unknown_size
+
+                """)
+    }
+
+    /// RFC 4180, as a reader sees it.
+    private func parse(_ text: String) -> [[String]] {
+        var rows: [[String]] = []
+        var row: [String] = []
+        var field = ""
+        var isQuoted = false
+        var wasQuote = false
+        for scalar in text.unicodeScalars {
+            if isQuoted, scalar != "\"" {
+                field.unicodeScalars.append(scalar)
+                continue
+            }
+            switch scalar {
+            case "\"":
+                if !isQuoted, wasQuote { field.unicodeScalars.append("\"") }
+                isQuoted.toggle()
+                wasQuote = !isQuoted
+                continue
+            case ",":
+                row.append(field)
+                field = ""
+            case "\n":
+                rows.append(row + [field])
+                row = []
+                field = ""
+            default: field.unicodeScalars.append(scalar)
+            }
+            wasQuote = false
+        }
+        return rows
+    }
+
+    @Test
+    func `an agent without a machine is shown, not forgotten`() {
+        var snapshot = Scenario.competing.current
+        snapshot.sources.append(source("stranger", events: 7))
+        let frame = TopView.render(current: snapshot, previous: nil, options: TopOptions(), width: 120, height: 24)
+        #expect(frame.plainText.contains("stranger  agent live  lost 0  no machine of this host is known to be it"))
+    }
+}
