@@ -1,0 +1,60 @@
+import SessionLog
+import TraceModel
+import Wire
+
+/// One record of every kind, with the values that are hard to write: negative, absent, empty, not ASCII.
+enum SampleRecords {
+    static let guest = SourceID(7)
+
+    static let session = LogRecord.session(
+        SessionFacts(
+            program: "tandem 0.1.0", hostname: "häuschen", kernelRelease: "6.18.1", bootID: "3f0c1c0e-6a1b",
+            start: HostTime(nanoseconds: -5), wallClockSeconds: 1_763_710_000, maximumLagNanoseconds: 500_000_000))
+
+    static let prepared = Prepared(
+        token: .max, clock: .x86TSC, byteOrder: .little, longSize: 8, subBufferBytes: 16_384, bufferKiBPerCPU: 4096,
+        cpus: [0, 3], instance: "tandem-agent-12-34")
+
+    static func facts(isHost: Bool) -> SourceFacts {
+        SourceFacts(
+            name: "web1", isHost: isHost, endpoint: isHost ? "" : "vsock:3:9823", hostname: "web1", bootID: "b",
+            kernelRelease: "6.1", prepared: prepared)
+    }
+
+    static let opened = LogRecord.sourceOpened(
+        guest, facts(isHost: false),
+        formats: [
+            FormatMessage(system: "sched", text: "name: sched_switch\nID: 372\n"),
+            FormatMessage(system: "kvm", text: ""),
+        ],
+        names: TaskNamesMessage(tasks: [.init(tid: 1, comm: "systemd"), .init(tid: -1, comm: "")]))
+
+    static let machine = VMFacts(
+        vmmPID: 29, vmm: "qemu", name: "web1", cid: 3, uuid: "0d9a6f3e", macAddresses: ["52:54:00:12:34:56"],
+        vsockPaths: ["/run/fc.vsock"], vcpuThreads: [.init(tid: 31, vcpu: 0), .init(tid: 32, vcpu: nil)],
+        isEmulated: true)
+
+    static let all: [LogRecord] = [
+        session, opened,
+        .sourceOpened(.host, facts(isHost: true), formats: [], names: TaskNamesMessage(tasks: [])),
+        .message(guest, .batch([1, 2, 3])),
+        .message(.host, .watermark(TraceTicks(.max))),
+        .message(
+            guest,
+            .statistics(
+                SourceStatistics(
+                    cpus: [.init(cpu: 1, overrun: 2, read: 3, shed: 1, delivered: 2)], cpuNanoseconds: 4,
+                    residentBytes: 5, isFinal: true, anomalies: [.timeWentBack: 6]))),
+        .message(guest, .onlineCPUs([0, 2])),
+        .probe(
+            guest,
+            ClockProbe(
+                hostSent: HostTime(nanoseconds: .min), guestReceived: TraceTicks(0), guestSent: TraceTicks(.max),
+                hostReceived: HostTime(nanoseconds: .max))),
+        .machine(machine), .machine(VMFacts(vmmPID: 1, vmm: "", name: "")),
+        .link(guest, vmmPID: 29, evidence: "cid"),
+        .kernelThreads([2, 3, .max]), .kernelThreads([]),
+        .sourceClosed(guest, reason: "drained", isFailure: false),
+        .sourceClosed(.host, reason: "the agent closed the connection", isFailure: true),
+    ]
+}
