@@ -1,0 +1,4 @@
+import Agent
+import Glibc
+
+exit(AgentMain.run(arguments: Array(CommandLine.arguments.dropFirst())))
