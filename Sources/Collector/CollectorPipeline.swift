@@ -1,0 +1,179 @@
+import Analysis
+import Decoding
+package import SessionLog
+import Timeline
+package import TraceModel
+import Wire
+
+/// One thing the pipeline is told.
+package enum PipelineInput: Sendable {
+    case record(LogRecord)
+    /// A batch that is decoded already: the host's own.
+    case batch(SourceID, EventBatch)
+}
+
+/// The house of the host in one place: clock map → merge → analysis, for all sources of a session.
+///
+/// A pure function of its inputs, in their order: no clock is read, no file opened, no thread started. Live sessions and
+/// replays run this same code, which is why their snapshots are equal.
+///
+/// ```
+/// input ─▶ BatchDecoder ─▶ ClockMap.place ─▶ Merger ─▶ Analyzer ─▶ snapshot()
+///          (guests)        ticks → host time  one order  states
+/// ```
+package struct CollectorPipeline {
+    private var sources: [CollectorSource] = []
+    private var merger: Merger
+    private var analyzer: Analyzer
+    private var anomalies = AnomalyCounts()
+    private var machines: [Int32: VMFacts] = [:]
+    package private(set) var facts: SessionFacts?
+    /// Host time up to which everything has been analyzed.
+    package private(set) var horizon = HostTime(nanoseconds: 0)
+    /// The latest host time that the host's own watermark told.
+    private var hostNow = HostTime(nanoseconds: 0)
+
+    package init() {
+        merger = Merger(maxLagNanoseconds: Limits.mergeLagNanoseconds, maxEvents: Limits.mergeEvents)
+        analyzer = Analyzer(start: HostTime(nanoseconds: 0))
+    }
+
+    package mutating func apply(_ input: PipelineInput) {
+        switch input {
+        case .batch(let source, let batch):
+            guard let index = index(of: source) else { return }
+            place(batch, of: index)
+        case .record(let record): apply(record)
+        }
+    }
+
+    private mutating func apply(_ record: LogRecord) {
+        switch record {
+        case .session(let facts):
+            self.facts = facts
+            merger = Merger(maxLagNanoseconds: facts.maximumLagNanoseconds, maxEvents: Limits.mergeEvents)
+            analyzer = Analyzer(start: facts.start)
+            horizon = facts.start
+            hostNow = facts.start
+        case .sourceOpened(let id, let facts, let formats, let names):
+            open(id, facts, formats, names)
+        case .message(let source, let message):
+            guard let index = index(of: source) else { return }
+            receive(message, of: index)
+        case .probe(let source, let probe):
+            guard let index = index(of: source) else { return }
+            if sources[index].clock.add(probe) != .used { anomalies.add(.clockViolation) }
+        case .machine(let facts):
+            machines[facts.vmmPID] = facts
+            analyzer.identify(facts)
+        case .link(let source, let vmmPID, _):
+            guard let index = index(of: source) else { return }
+            sources[index].vmmPID = vmmPID
+            analyzer.link(source, vmmPID: vmmPID)
+        case .kernelThreads(let threads):
+            for thread in threads { analyzer.setKernelThread(thread) }
+        case .sourceClosed(let source, let reason, let isFailure):
+            guard let index = index(of: source) else { return }
+            sources[index].state = isFailure ? .gone(reason) : .drained
+            merger.endSource(source)
+            analyze()
+            if isFailure { analyzer.sourceGone(source, at: hostNow) }
+        }
+    }
+
+    private func index(of source: SourceID) -> Int? {
+        sources.firstIndex { $0.id == source }
+    }
+
+    private mutating func open(
+        _ id: SourceID, _ facts: SourceFacts, _ formats: [FormatMessage], _ names: TaskNamesMessage
+    ) {
+        var source = CollectorSource(id: id, facts: facts)
+        for message in formats { source.add(message, anomalies: &anomalies) }
+        merger.addSource(id, isReference: facts.isHost)
+        analyzer.bind(id, name: facts.name, formats: source.formats, exitReasonName: source.exitReasonName)
+        for task in names.tasks { analyzer.name(task.tid, Comm(task.comm), of: id) }
+        sources.removeAll { $0.id == id }
+        sources.append(source)
+    }
+
+    private mutating func receive(_ message: Message, of index: Int) {
+        switch message {
+        case .batch(let body):
+            do throws(MessageError) {
+                let batch = try sources[index].decoder.decode(body)
+                // The host's own batches are encoded in recordings only.
+                if !sources[index].facts.isHost { sources[index].bytes &+= UInt64(body.count + Frame.headerBytes) }
+                place(batch, of: index)
+            } catch {
+                anomalies.add(.batchMalformed)
+            }
+        case .watermark(let ticks):
+            guard let time = sources[index].clock.watermark(ticks) else { return }
+            if sources[index].facts.isHost { hostNow = max(hostNow, time) }
+            merger.watermark(sources[index].id, time)
+            analyze()
+        case .statistics(let statistics):
+            sources[index].statistics = statistics
+        case .onlineCPUs(let cpus):
+            sources[index].onlineCPUs = cpus.count
+        default:
+            anomalies.add(.unknownMessageSkipped)
+        }
+    }
+
+    private mutating func place(_ batch: EventBatch, of index: Int) {
+        sources[index].count(batch)
+        guard let placed = sources[index].clock.place(batch, from: sources[index].id) else {
+            anomalies.add(.clockUnmapped, UInt64(batch.headers.count))
+            return
+        }
+        merger.push(placed)
+    }
+
+    /// Releases what the watermarks allow into the analyzer.
+    private mutating func analyze() {
+        guard let reached = Self.release(from: &merger, into: &analyzer), reached > horizon else { return }
+        horizon = reached
+        analyzer.advance(to: reached)
+    }
+
+    /// Static, so that the merger can be drained while the analyzer takes the events: two parts of one value.
+    private static func release(from merger: inout Merger, into analyzer: inout Analyzer) -> HostTime? {
+        merger.drain { placed, range in
+            analyzer.apply(
+                placed.batch, times: placed.times, range: range, source: placed.source,
+                boundNanoseconds: placed.boundNanoseconds)
+        }
+    }
+
+    /// Host threads that kvm events named and nobody has identified yet: look them up, and tell `.machine`.
+    package mutating func takeUnidentifiedThreads() -> [Int32] { analyzer.takeUnidentifiedThreads() }
+
+    package var eventCount: UInt64 { sources.reduce(0) { $0 + $1.events } }
+
+    package func snapshot() -> Snapshot {
+        var snapshot = analyzer.snapshot()
+        snapshot.sources = sources.map { $0.snapshot(merger: merger) }
+        for (position, source) in sources.enumerated() where !source.facts.isHost {
+            guard let vmmPID = source.vmmPID,
+                let guest = snapshot.guests.firstIndex(where: { $0.vmmPID == vmmPID })
+            else { continue }
+            snapshot.guests[guest].name = source.facts.name
+            snapshot.guests[guest].source = position
+            snapshot.guests[guest].clock = snapshot.sources[position].clock
+        }
+        var counts = anomalies
+        counts.add(analyzer.anomalies)
+        for source in sources { counts.add(source.anomalies(merger: merger)) }
+        snapshot.health.anomalies = counts.nonZero.map {
+            Snapshot.AnomalyCount(name: $0.anomaly.label, count: $0.count)
+        }
+        // Once the host's tracer has ended, the guests' last events may lie behind its clock's last reading.
+        snapshot.health.lagNanoseconds = max(0, hostNow - horizon)
+        snapshot.health.eventsLost = snapshot.sources.reduce(0) { $0 &+ $1.lost.total }
+        snapshot.health.lossesOfUnknownSize = snapshot.sources.reduce(0) { $0 &+ $1.lost.ofUnknownSize }
+        snapshot.health.limits = analyzer.limits + sources.compactMap(\.limit)
+        return snapshot
+    }
+}

@@ -1,0 +1,173 @@
+import Capture
+import SessionLog
+import Threading
+import TraceModel
+import Transport
+import Wire
+
+/// The collector's end of one guest's data connection, and of its probe connection.
+///
+/// `prepare` runs the set-up and gives up at the first problem; `run` then moves frames into the pipeline's queue until
+/// the guest has drained or is lost. Whatever happens, exactly one `sourceClosed` goes into the queue.
+final class GuestLink: @unchecked Sendable {
+    // @unchecked: `session` and `isStopping` are only touched under `lock`; `connection` is set before other threads see us.
+    struct Ready: Sendable {
+        var hello: Hello
+        var prepared: Prepared
+        var formats: [FormatMessage]
+        var names: TaskNamesMessage
+        var probes: [ClockProbe]
+    }
+
+    let source: SourceID
+    let guest: SessionOptions.Guest
+    private let hello: Hello
+    private let hostClock: TraceClock
+    private let queue: BoundedQueue<PipelineInput>
+    private let lock = ConditionLock()
+    /// Credits and the drain are sent by different threads, each message as a whole.
+    private let writeLock = ConditionLock()
+    private let connection: Connection
+    private var probes: ProbeLink?
+    private var session: CollectorSession
+    private var reader = FrameReader()
+    private var buffer = [UInt8](repeating: 0, count: 256 << 10)
+
+    /// Connects; typed errors tell whom we wanted to reach.
+    init(
+        source: SourceID, guest: SessionOptions.Guest, options: SessionOptions, hello: Hello,
+        queue: BoundedQueue<PipelineInput>
+    ) throws {
+        self.source = source
+        self.guest = guest
+        self.hello = hello
+        self.queue = queue
+        hostClock = options.hostClock
+        connection = try Connection.connect(
+            to: guest.endpoint, timeoutMilliseconds: Limits.connectMilliseconds, resolve: HostNames.resolve)
+        session = CollectorSession(
+            request: SessionRequest(
+                clock: guest.clock ?? .monoRaw, bufferKiBPerCPU: guest.bufferKiB ?? SessionOptions.defaultBufferKiB,
+                events: guest.events.isEmpty ? SessionOptions.defaultGuestEvents : guest.events,
+                flushMilliseconds: options.flushMilliseconds, creditBytes: Limits.creditBytes,
+                holder: hello.hostname))
+    }
+
+    /// Set-up until the guest is ready to trace and its clock has been probed.
+    func prepare() throws -> Ready {
+        try send(.hello(hello))
+        var greeting: Hello?
+        while true {
+            for action in try nextActions(timeoutMilliseconds: Limits.answerMilliseconds) {
+                switch action {
+                case .greeted(let peer): greeting = peer
+                // An agent that refuses us closes the connection behind its reason, which is still to be read: not the
+                // broken pipe is what to tell, but the reason.
+                case .send(let message): try? send(message)
+                case .failed(let error): throw error
+                case .ready(let prepared, let formats, let names):
+                    let probes = try ProbeLink(
+                        endpoint: guest.endpoint, hello: hello, token: prepared.token, hostClock: hostClock)
+                    self.probes = probes
+                    return Ready(
+                        hello: greeting ?? hello, prepared: prepared, formats: formats, names: names,
+                        probes: try probes.burst(count: ProbeLink.openingBurst))
+                case .deliver, .skipped, .finished: continue
+                }
+            }
+        }
+    }
+
+    /// Tracing begins; frames flow until the end.
+    func run() throws {
+        for action in lock.withLock({ session.start() }) {
+            if case .send(let message) = action { try send(message) }
+        }
+        Thread.start("link \(guest.name)") { [self] in receive() }
+        Thread.start("probe \(guest.name)") { [self] in probe() }
+    }
+
+    /// Asks the guest for the rest.
+    func drain() {
+        for action in lock.withLock({ session.drain() }) {
+            if case .send(let message) = action { try? send(message) }
+        }
+    }
+
+    /// Breaks the connection; the guest cleans up by itself.
+    func abort() {
+        _ = lock.withLock { session.fail(PeerError(.shuttingDown, "the collector ended the session")) }
+        connection.shutdown()
+        probes?.shutdown()
+    }
+
+    // MARK: Threads
+
+    private func receive() {
+        var outcome: (reason: String, isFailure: Bool)?
+        while outcome == nil {
+            do {
+                for action in try nextActions(timeoutMilliseconds: Limits.silenceMilliseconds) {
+                    switch action {
+                    case .deliver(let message):
+                        queue.push(.record(.message(source, message)), weight: message.weight)
+                    case .send(let message): try? send(message)
+                    case .finished: outcome = ("drained", false)
+                    case .failed(let error): outcome = (error.description, true)
+                    case .skipped, .greeted, .ready: continue
+                    }
+                }
+            } catch {
+                outcome = ("\(error)", true)
+            }
+        }
+        guard let outcome else { return }
+        probes?.shutdown()
+        connection.shutdown()
+        queue.push(.record(.sourceClosed(source, reason: outcome.reason, isFailure: outcome.isFailure)), weight: 64)
+    }
+
+    private func probe() {
+        guard let probes else { return }
+        while !lock.withLock({ session.isEnded }) {
+            MonotonicClock.sleep(nanoseconds: ProbeLink.intervalNanoseconds)
+            guard let burst = try? probes.burst(count: ProbeLink.regularBurst) else { return }
+            for probe in burst { queue.push(.record(.probe(source, probe)), weight: 64) }
+        }
+    }
+
+    // MARK: Frames
+
+    private func nextActions(timeoutMilliseconds: Int) throws -> [CollectorSession.Action] {
+        while true {
+            if let frame = try reader.next() { return lock.withLock { session.received(frame) } }
+            let count = try buffer.withUnsafeMutableBytes { (bytes) throws(TransportError) in
+                try connection.read(into: bytes, timeoutMilliseconds: timeoutMilliseconds)
+            }
+            guard count > 0 else {
+                throw SessionError("the agent closed the connection")
+            }
+            buffer.withUnsafeBytes { reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        }
+    }
+
+    private func send(_ message: Message) throws(TransportError) {
+        // `withLock` cannot throw a typed error.
+        try writeLock.withLock {
+            Result { () throws(TransportError) in
+                try connection.write(message.frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
+            }
+        }.get()
+    }
+}
+
+extension Message {
+    /// Bytes that a message takes in the pipeline's queue, roughly.
+    var weight: Int {
+        switch self {
+        // Decoded it is about eight times as long, but only one is decoded at a time.
+        case .batch(let body): body.count
+        default: 64
+        }
+    }
+}

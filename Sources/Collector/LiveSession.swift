@@ -1,0 +1,241 @@
+import Capture
+import Inventory
+package import SessionLog
+import Threading
+package import TraceModel
+import Transport
+import Wire
+
+/// A session that is traced now: the host's recorder and the guests' links on one side, the pipeline on the other.
+///
+/// ```
+/// host tracer ─┐                                   ┌─▶ LogWriter
+/// guest links ─┼─▶ bounded queue ─▶ pipeline thread┤
+/// probes ──────┘                                   └─▶ latest snapshot ─▶ whoever asks
+/// ```
+/// `prepare` fails before anything has begun; after `start` a guest that dies is reported and the session goes on.
+package final class LiveSession: @unchecked Sendable {
+    // @unchecked: `shared` is only touched under `lock`; the pipeline and the writer belong to the pipeline thread.
+    private struct Shared {
+        var snapshot = Snapshot(window: Snapshot.Window(startNanoseconds: 0, endNanoseconds: 0))
+        var notices: [String] = []
+        var failure: String?
+        var openSources = 0
+        var isFinished = false
+        var bytesWritten: UInt64 = 0
+    }
+
+    private let options: SessionOptions
+    private let writer: LogWriter?
+    private let hello: Hello
+    private let queue = BoundedQueue<PipelineInput>(maximumWeight: 64 << 20)
+    private let lock = ConditionLock()
+    private var shared = Shared()
+    private var host: HostTracer?
+    private var links: [GuestLink] = []
+    /// What the pipeline is told first, gathered while the session is set up.
+    private var opening: [LogRecord] = []
+    private let machines: MachineWatch
+    /// How often the snapshot is renewed while events come.
+    private static let snapshotNanoseconds: Int64 = 100_000_000
+
+    package init(options: SessionOptions, writer: LogWriter?) {
+        self.options = options
+        self.writer = writer
+        hello = LocalMachine.hello
+        machines = MachineWatch()
+    }
+
+    // MARK: Set-up
+
+    /// Sets everything up on the host and in every guest. Throws what is wrong before anything is traced.
+    package func prepare() throws {
+        let host = try HostTracer(options: options, queue: queue)
+        self.host = host
+        do {
+            try connectGuests(host)
+        } catch {
+            host.close()
+            for link in links { link.abort() }
+            throw error
+        }
+    }
+
+    private func connectGuests(_ host: HostTracer) throws {
+        opening.append(
+            .sourceOpened(
+                .host,
+                SourceFacts(
+                    name: hello.hostname, isHost: true, endpoint: "", hostname: hello.hostname, bootID: hello.bootID,
+                    kernelRelease: hello.kernelRelease, prepared: host.prepared),
+                formats: host.formats.formats.map { FormatMessage(system: $0.system, text: $0.text) },
+                names: LocalMachine.taskNames()))
+        opening += machines.scan()
+        var seen: [String: String] = [:]
+        for (index, guest) in options.guests.enumerated() {
+            let source = SourceID(UInt32(index + 1))
+            let ready = try connect(guest, as: source)
+            if let other = seen[ready.hello.bootID], !ready.hello.bootID.isEmpty {
+                throw SessionError(
+                    "'\(guest.name)' and '\(other)' are the same machine (boot id \(ready.hello.bootID)): name each guest once"
+                )
+            }
+            seen[ready.hello.bootID] = guest.name
+            opening.append(
+                .sourceOpened(
+                    source,
+                    SourceFacts(
+                        name: guest.name, isHost: false, endpoint: "\(guest.endpoint)",
+                        hostname: ready.hello.hostname.sanitized, bootID: ready.hello.bootID,
+                        kernelRelease: ready.hello.kernelRelease.sanitized, prepared: ready.prepared),
+                    formats: ready.formats, names: ready.names))
+            opening += ready.probes.map { .probe(source, $0) }
+            switch machines.link(guest, hello: ready.hello) {
+            case .success(let found): opening.append(.link(source, vmmPID: found.vmmPID, evidence: found.evidence))
+            case .failure(let problem): notice("\(guest.name): \(problem)")
+            }
+        }
+    }
+
+    private func connect(_ guest: SessionOptions.Guest, as source: SourceID) throws -> GuestLink.Ready {
+        do {
+            let link = try GuestLink(source: source, guest: guest, options: options, hello: hello, queue: queue)
+            links.append(link)
+            return try link.prepare()
+        } catch {
+            throw SessionError("guest '\(guest.name)' at \(guest.endpoint): \(error)")
+        }
+    }
+
+    // MARK: Running
+
+    /// Tracing on, everywhere.
+    package func start() {
+        lock.withLock { shared.openSources = links.count + 1 }
+        let now = TraceClockReader.now(options.hostClock)?.rawValue ?? 0
+        let facts = LocalMachine.sessionFacts(start: HostTime(nanoseconds: Int64(clamping: now)), options: options)
+        for record in [.session(facts)] + opening { queue.put(.record(record), weight: 256) }
+        Thread.start("pipeline") { [self] in runPipeline() }
+        for link in links {
+            do {
+                try link.run()
+            } catch {
+                queue.push(
+                    .record(.sourceClosed(link.source, reason: "\(error)", isFailure: true)), weight: 64)
+            }
+        }
+        host?.run()
+    }
+
+    /// Tracing off, everything delivered; returns at once, `isFinished` tells when it is done.
+    package func stop() {
+        for link in links { link.drain() }
+        host?.drain()
+        // A guest that does not drain in time is left behind.
+        Thread.start("drain limit") { [self] in
+            let deadline = MonotonicClock.nanoseconds() + Int64(Limits.drainMilliseconds) * 1_000_000
+            let isLate = lock.withLock {
+                while !shared.isFinished { guard lock.wait(until: deadline) else { break } }
+                return !shared.isFinished
+            }
+            if isLate { for link in links { link.abort() } }
+        }
+    }
+
+    /// Ends now; what was not delivered is lost.
+    package func abort() {
+        for link in links { link.abort() }
+        host?.abort()
+    }
+
+    package var snapshot: Snapshot { lock.withLock { shared.snapshot } }
+
+    package var bytesWritten: UInt64 { lock.withLock { shared.bytesWritten } }
+
+    /// Things worth a line on the terminal since the last call.
+    package func takeNotices() -> [String] {
+        lock.withLock {
+            defer { shared.notices = [] }
+            return shared.notices
+        }
+    }
+
+    package var isFinished: Bool { lock.withLock { shared.isFinished } }
+
+    /// Why the session had to end, when it did not end because it was asked to.
+    package var failure: String? { lock.withLock { shared.failure } }
+
+    /// Waits for the end, or `nanoseconds`; true when the session has ended.
+    package func wait(nanoseconds: Int64) -> Bool {
+        let deadline = MonotonicClock.deadline(after: nanoseconds)
+        return lock.withLock {
+            while !shared.isFinished { guard lock.wait(until: deadline) else { break } }
+            return shared.isFinished
+        }
+    }
+
+    private func notice(_ text: String) { lock.withLock { shared.notices.append(text) } }
+
+    // MARK: Pipeline thread
+
+    private func runPipeline() {
+        var pipeline = CollectorPipeline()
+        var recorder = LogRecorder(writer: writer)
+        var nextSnapshot: Int64 = 0
+        while true {
+            let input = queue.pop(timeoutNanoseconds: LiveSession.snapshotNanoseconds)
+            if let input {
+                process(input, &pipeline, &recorder)
+                if case .record(.sourceClosed(let source, let reason, let isFailure)) = input {
+                    if isFailure { notice("\(name(of: source)) is gone: \(reason)") }
+                    let left = lock.withLock {
+                        shared.openSources -= 1
+                        return shared.openSources
+                    }
+                    if left == 0 { break }
+                }
+            }
+            let now = MonotonicClock.nanoseconds()
+            guard now >= nextSnapshot else { continue }
+            nextSnapshot = now + LiveSession.snapshotNanoseconds
+            for record in machines.identify(pipeline.takeUnidentifiedThreads()) {
+                process(.record(record), &pipeline, &recorder)
+            }
+            if let failure = recorder.flush() { fail(failure) }
+            publish(pipeline, recorder)
+        }
+        if let failure = recorder.flush() { fail(failure) }
+        publish(pipeline, recorder)
+        queue.close()
+        lock.withLock {
+            shared.isFinished = true
+            lock.broadcast()
+        }
+    }
+
+    private func process(_ input: PipelineInput, _ pipeline: inout CollectorPipeline, _ recorder: inout LogRecorder) {
+        if let failure = recorder.write(input) { fail(failure) }
+        pipeline.apply(input)
+    }
+
+    private func publish(_ pipeline: CollectorPipeline, _ recorder: LogRecorder) {
+        let snapshot = pipeline.snapshot()
+        lock.withLock {
+            shared.snapshot = snapshot
+            shared.bytesWritten = recorder.bytesWritten
+        }
+    }
+
+    /// The recording cannot go on: the session is drained and ends with this reason.
+    private func fail(_ reason: String) {
+        let isFirst = lock.withLock {
+            defer { shared.failure = shared.failure ?? reason }
+            return shared.failure == nil
+        }
+        if isFirst { stop() }
+    }
+
+    private func name(of source: SourceID) -> String {
+        source == .host ? "the host's tracer" : links.first { $0.source == source }?.guest.name ?? "a guest"
+    }
+}

@@ -1,0 +1,75 @@
+import Capture
+import Threading
+import TraceModel
+import Transport
+import Wire
+
+/// The connection on which a guest's clock is read, and nothing else: behind data a probe would measure the queue.
+///
+/// Bursts, because the shortest round trip of several is what counts: it was disturbed least, and half of it bounds the
+/// error.
+final class ProbeLink: Sendable {
+    /// Before tracing starts, when nothing else bounds the clock.
+    static let openingBurst = 32
+    static let regularBurst = 8
+    static let intervalNanoseconds: Int64 = 1_000_000_000
+
+    private let connection: Connection
+    private let hostClock: TraceClock
+
+    init(endpoint: Endpoint, hello: Hello, token: UInt64, hostClock: TraceClock) throws {
+        self.hostClock = hostClock
+        connection = try Connection.connect(
+            to: endpoint, timeoutMilliseconds: Limits.connectMilliseconds, resolve: HostNames.resolve)
+        var greeting = hello
+        greeting.role = .probe
+        greeting.token = token
+        try connection.write(
+            Message.hello(greeting).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
+        var reader = FrameReader()
+        switch try next(&reader) {
+        case .hello: return
+        case .error(let error): throw error
+        default: throw SessionError("the agent did not answer the probe connection's hello")
+        }
+    }
+
+    /// Exchanges `count` probes, one after the other.
+    func burst(count: Int) throws -> [ClockProbe] {
+        var reader = FrameReader()
+        var probes: [ClockProbe] = []
+        for id in 1...UInt64(count) {
+            guard let sent = TraceClockReader.now(hostClock) else {
+                throw SessionError("the trace clock '\(hostClock.rawValue)' cannot be read on this machine")
+            }
+            try connection.write(
+                Message.probe(id: id).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
+            guard case .probeReply(id, let guestReceived, let guestSent) = try next(&reader) else {
+                throw SessionError("the agent answered a clock probe with something else")
+            }
+            guard let received = TraceClockReader.now(hostClock) else { continue }
+            probes.append(
+                ClockProbe(
+                    hostSent: HostTime(nanoseconds: Int64(clamping: sent.rawValue)), guestReceived: guestReceived,
+                    guestSent: guestSent, hostReceived: HostTime(nanoseconds: Int64(clamping: received.rawValue))))
+        }
+        return probes
+    }
+
+    func shutdown() { connection.shutdown() }
+
+    private func next(_ reader: inout FrameReader) throws -> Message {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            if let frame = try reader.next() {
+                if let message = try Message(frame) { return message }
+                continue
+            }
+            let count = try buffer.withUnsafeMutableBytes { (bytes) throws(TransportError) in
+                try connection.read(into: bytes, timeoutMilliseconds: Limits.answerMilliseconds)
+            }
+            guard count > 0 else { throw SessionError("the agent closed the probe connection") }
+            buffer.withUnsafeBytes { reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+package import TraceModel
+package import Transport
+package import Wire
+
+/// What a live session traces.
+package struct SessionOptions: Sendable {
+    package struct Guest: Sendable {
+        package var name: String
+        package var endpoint: Endpoint
+        package var clock: TraceClock?
+        package var bufferKiB: Int?
+        package var events: [SessionRequest.Event] = []
+        /// The VMM process, when the user says it; otherwise it is found out.
+        package var vmmPID: Int32?
+
+        package init(name: String, endpoint: Endpoint) {
+            self.name = name
+            self.endpoint = endpoint
+        }
+    }
+
+    package var hostClock = TraceClock.monoRaw
+    package var hostBufferKiB = SessionOptions.defaultBufferKiB
+    package var hostEvents: [SessionRequest.Event] = []
+    package var guests: [Guest] = []
+    package var flushMilliseconds = 20
+    package var maximumLagNanoseconds = Limits.mergeLagNanoseconds
+    package var isInsecure = false
+
+    package init() {}
+
+    /// Per CPU: at 1 M events/s of 59 bytes on one CPU, 70 ms of events.
+    package static let defaultBufferKiB = 4096
+
+    /// What the analyzer needs of the host. Optional ones are left out when this kernel does not have them.
+    package static let defaultHostEvents: [(pattern: String, isOptional: Bool)] = [
+        ("sched:sched_switch", false), ("sched:sched_waking", false), ("sched:sched_wakeup", true),
+        ("sched:sched_migrate_task", true),
+        ("sched:sched_process_exit", true), ("kvm:kvm_entry", true), ("kvm:kvm_exit", true),
+        ("kvm:kvm_userspace_exit", true), ("kvm:kvm_vcpu_wakeup", true),
+    ]
+
+    package static let defaultGuestEvents = [
+        SessionRequest.Event(pattern: "sched"), SessionRequest.Event(pattern: "irq"),
+    ]
+}
+
+/// Why a session cannot begin: nothing has been recorded.
+package struct SessionError: Error, Sendable, CustomStringConvertible {
+    package var description: String
+
+    package init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,71 @@
+import Collector
+import SessionLog
+import Testing
+import TraceModel
+import Wire
+
+@Suite(.timeLimit(.minutes(1))) struct PipelineTests {
+    /// A session without rounds, then those inputs; the anomalies that they cause.
+    private func check(
+        _ inputs: [PipelineInput], _ expected: [String: UInt64], sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        var pipeline = CollectorPipeline()
+        for input in try SyntheticSession(SyntheticSession.Plan(rounds: 0)).inputs.dropLast(3) { pipeline.apply(input) }
+        #expect(pipeline.snapshot().health.anomalies == [], sourceLocation: sourceLocation)
+        for input in inputs { pipeline.apply(input) }
+        let anomalies = pipeline.snapshot().health.anomalies
+        let counts = Dictionary(uniqueKeysWithValues: anomalies.map { ($0.name, $0.count) })
+        #expect(counts == expected, sourceLocation: sourceLocation)
+    }
+
+    @Test func `what cannot be understood is counted by name, and what has no source is passed over`() throws {
+        let guest = SourceID(1)
+        try check([.record(.message(guest, .batch([0xff])))], ["batch_malformed": 1])
+        try check([.record(.message(guest, .batch([])))], ["batch_malformed": 1])
+        try check(
+            [.record(.message(guest, .drained)), .record(.message(guest, .ready))], ["unknown_message_skipped": 2])
+        try check([.record(.message(SourceID(9), .batch([0xff])))], [:])
+        try check([.batch(SourceID(9), EventBatch(cpu: 0))], [:])
+        try check([.record(.sourceClosed(SourceID(9), reason: "", isFailure: true))], [:])
+        try check([.record(.link(SourceID(9), vmmPID: 1, evidence: ""))], [:])
+    }
+
+    @Test func `events that come before the guest's clock is known are counted and not placed`() throws {
+        let table = try KernelTexts.table(KernelTexts.guest)
+        var batch = EventBatch(cpu: 0)
+        for number in 0..<5 {
+            batch.append("sched_switch", of: table, at: UInt64(number), pid: 0, ["next_pid": 1, "prev_pid": 0])
+        }
+        let source = SourceID(5)
+        let opening = LogRecord.sourceOpened(
+            source,
+            SourceFacts(
+                name: "late", isHost: false, endpoint: "", hostname: "", bootID: "", kernelRelease: "",
+                prepared: Prepared(
+                    token: 0, clock: .monoRaw, byteOrder: .native, longSize: 8, subBufferBytes: 4096,
+                    bufferKiBPerCPU: 4, cpus: [0], instance: "")),
+            formats: KernelTexts.guest, names: TaskNamesMessage(tasks: []))
+        var encoder = BatchEncoder(formats: table)
+        let frames = encoder.frames(for: batch)
+        try check(
+            [.record(opening)] + frames.map { .record(.message(source, .batch($0.body))) }, ["clock_unmapped": 5])
+    }
+
+    @Test func `a format that cannot be read leaves the others in their places`() throws {
+        let source = SourceID(5)
+        let broken = FormatMessage(system: "sched", text: "no format at all")
+        var pipeline = CollectorPipeline()
+        for input in try SyntheticSession(SyntheticSession.Plan(rounds: 0)).inputs.dropLast(3) { pipeline.apply(input) }
+        var facts = SourceFacts(
+            name: "odd", isHost: true, endpoint: "", hostname: "", bootID: "", kernelRelease: "",
+            prepared: Prepared(
+                token: 0, clock: .monoRaw, byteOrder: .native, longSize: 8, subBufferBytes: 4096, bufferKiBPerCPU: 4,
+                cpus: [0], instance: ""))
+        facts.isHost = true
+        let opening = LogRecord.sourceOpened(
+            source, facts, formats: [broken] + KernelTexts.host, names: TaskNamesMessage(tasks: []))
+        pipeline.apply(.record(opening))
+        #expect(pipeline.snapshot().health.anomalies.map(\.name) == ["field_missing"])
+        #expect(pipeline.snapshot().sources.count == 4)
+    }
+}
