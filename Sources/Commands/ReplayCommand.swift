@@ -1,0 +1,51 @@
+import ArgumentParser
+import Glibc
+import Views
+
+/// `tandem replay`: a recording through the pipeline and the views of a live session.
+struct ReplayCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay", abstract: "Play a recording through the live view.")
+
+    @Argument(help: "A directory made by 'tandem record -o DIRECTORY'.")
+    var recording: String
+
+    @Option(help: "How many times faster than it happened, or 'max': no view, only the result.")
+    var speed = "1"
+
+    @Option(help: "Output format of the result: table, json or csv.")
+    var format = "table"
+
+    func run() throws {
+        guard let format = OutputFormat(rawValue: format) else {
+            throw ValidationError("--format is one of table, json, csv")
+        }
+        let number = Double(speed)
+        guard speed == "max" || number.map({ $0 > 0 && $0.isFinite }) == true else {
+            throw ValidationError("--speed is a number above 0, or max")
+        }
+        let source = try ReplaySource(directory: recording, speed: speed == "max" ? nil : number)
+        try Player(source: source, format: format).play()
+    }
+}
+
+/// Shows a replay where there is a terminal, and its result everywhere.
+struct Player {
+    let source: ReplaySource
+    let format: OutputFormat
+
+    func play() throws {
+        if format == .table, source.isPaced, isatty(STDOUT_FILENO) == 1 {
+            var options = TopOptions()
+            options.intervalMilliseconds = 500
+            try InteractiveTop.run(source: source, options: options)
+        }
+        try source.finish()
+        switch format {
+        case .table: print(SummaryView.render(source.snapshot, width: Terminal.width ?? 120).plainText)
+        case .json: print(SnapshotJSON.text(source.snapshot))
+        case .csv: print(CSVView.header + CSVView.rows(source.snapshot), terminator: "")
+        }
+        if let problem = source.problem { throw SessionArguments.Problem(description: problem) }
+    }
+}
