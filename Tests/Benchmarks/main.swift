@@ -1,0 +1,24 @@
+/// `tandem-bench SUBCOMMAND …`: times one room each. A new subcommand is one file and one line here.
+let arguments = Array(CommandLine.arguments.dropFirst())
+let usage = """
+    usage: tandem-bench decode|wire [--sub-buffer KIB] (--record SECONDS | FOLDER)
+      decode   raw ring-buffer sub-buffers to batches of events
+      wire     batches to frames and back
+
+    FOLDER holds cpuN.raw, and perhaps events/SYSTEM/EVENT/format (otherwise this kernel's) and a trace.dat of the same
+    sub-buffers, against which trace-cmd is timed. --record records this machine under load (root; private instance).
+    All figures are CPU time, so that other work on the machine disturbs them less.
+    Measure with: swift run -c release tandem-bench …
+
+    """
+
+do {
+    switch arguments.first {
+    case "decode": try DecodeBenchmark.run(BenchmarkInput(arguments.dropFirst()))
+    case "wire": try WireBenchmark.run(BenchmarkInput(arguments.dropFirst()))
+    default: exitWithUsage()
+    }
+} catch {
+    print("tandem-bench: \(error)")
+    exitWithUsage()
+}
