@@ -14,7 +14,7 @@ extension RealTracingTests {
             #expect(formats.count == 1, sourceLocation: sourceLocation)
             #expect(agent.instances.count == 1, sourceLocation: sourceLocation)
             collector.connection.close()
-            #expect(eventually(seconds: 2) { agent.instances.isEmpty }, sourceLocation: sourceLocation)
+            #expect(eventually(seconds: 5) { agent.instances.isEmpty }, sourceLocation: sourceLocation)
         }
 
         private func checkRefused(
@@ -30,7 +30,7 @@ extension RealTracingTests {
                     error?.description.contains(word) == true, "\(error?.description ?? "")",
                     sourceLocation: sourceLocation)
             }
-            #expect(eventually(seconds: 2) { agent.instances.isEmpty }, sourceLocation: sourceLocation)
+            #expect(eventually(seconds: 5) { agent.instances.isEmpty }, sourceLocation: sourceLocation)
         }
 
         @Test func `what a kernel does not have is refused by name`() throws {
@@ -69,7 +69,7 @@ extension RealTracingTests {
             try query.greet(Hello(role: .query, program: "test"))
             try query.expectError(.busy, "busy, held by test host")
             first.connection.close()
-            #expect(eventually(seconds: 2) { agent.instances.isEmpty })
+            #expect(eventually(seconds: 5) { agent.instances.isEmpty })
             try checkServes(agent)
             agent.stop()
         }

@@ -24,6 +24,22 @@ extension RealTracingTests {
             return Received(table: table)
         }
 
+        /// Starts as soon as the agent lets us: a collector that went away may only now be found out.
+        private func startWhenFree(
+            _ agent: TestAgent, _ request: SessionRequest
+        ) throws -> (collector: RawCollector, received: Received) {
+            var started: (collector: RawCollector, received: Received)?
+            let isStarted = eventually(seconds: 5) {
+                guard let collector = try? RawCollector(agent), let received = try? start(collector, request) else {
+                    return false
+                }
+                started = (collector, received)
+                return true
+            }
+            #expect(isStarted, "the agent stayed busy")
+            return try #require(started)
+        }
+
         /// Takes all until the agent has drained, giving the credit back as it comes.
         private func drain(_ collector: RawCollector, _ received: inout Received) throws {
             try collector.send(.drain)
@@ -122,19 +138,19 @@ extension RealTracingTests {
                 _ = try collector.next()
                 #expect(agent.instances.count == 1)
                 collector.connection.close()
-                #expect(eventually(seconds: 2) { agent.instances.isEmpty && (try? isFree(agent)) == true })
+                #expect(eventually(seconds: 5) { agent.instances.isEmpty && (try? isFree(agent)) == true })
             }
             // Also before tracing began, and in the middle of being set up.
-            for messages in [[], [Message.request(RawCollector.request([.init(pattern: "sched")]))]] {
+            let request = RawCollector.request([.init(pattern: "sched")])
+            for messages in [[], [Message.request(request)]] {
                 let collector = try RawCollector(agent)
                 try collector.greet()
                 for message in messages { try collector.send(message) }
                 collector.connection.close()
             }
-            // It finds out when it has set the session up.
-            #expect(eventually(seconds: 2) { (try? isFree(agent)) == true })
-            let collector = try RawCollector(agent)
-            var received = try start(collector, RawCollector.request([.init(pattern: "sched:sched_switch")]))
+            // The agent finds out at its own pace, the last one only when it has set that session up.
+            var (collector, received) = try startWhenFree(
+                agent, RawCollector.request([.init(pattern: "sched:sched_switch")]))
             try drain(collector, &received)
             try checkBooks(received)
             #expect(TracefsState.topLevel == before)

@@ -119,7 +119,7 @@ extension RealTracingTests {
             session.abort()
             #expect(session.wait(nanoseconds: 2_000_000_000))
             #expect(TracefsState.instances(of: getpid()) == [])
-            #expect(eventually(seconds: 2) { agent.instances.isEmpty })
+            #expect(eventually(seconds: 5) { agent.instances.isEmpty })
             agent.stop()
         }
 
@@ -148,13 +148,13 @@ extension RealTracingTests {
                 SessionOptions.Guest(name: "absent", endpoint: .unix(path: "\(agent.folder.path)/no", hybridPort: nil)))
             checkRefusal(absent, "guest 'absent' at unix:", "no such socket")
             // The agent let go of the guest that had been set up already.
-            #expect(eventually(seconds: 2) { agent.instances.isEmpty })
+            #expect(eventually(seconds: 5) { agent.instances.isEmpty })
             var twice = options(agent)
             twice.guests.append(twice.guests[0])
             twice.guests[1].name = "again"
-            #expect(eventually(seconds: 2) { (try? RawCollector(agent).greet()) != nil })
+            #expect(eventually(seconds: 5) { (try? RawCollector(agent).greet()) != nil })
             checkRefusal(twice, "guest 'again' at unix:", "busy, held by ")
-            #expect(eventually(seconds: 2) { agent.instances.isEmpty })
+            #expect(eventually(seconds: 5) { agent.instances.isEmpty })
             var host = options(agent)
             host.hostEvents = [.init(pattern: "nonsense:nothing")]
             checkRefusal(host, "nonsense:nothing")
