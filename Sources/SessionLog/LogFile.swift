@@ -199,7 +199,8 @@ package final class LogReader {
             return nil
         case .message(let source, .taskNames(let names)):
             if description.source != source { description = Description(source: source) }
-            description.names = names
+            let room = Limits.taskNames - description.names.tasks.count
+            description.names.tasks.append(contentsOf: names.tasks.prefix(room))
             return nil
         case .sourceOpened(let source, let facts, _, _):
             let mine = description.source == source ? description : Description(source: source)

@@ -82,13 +82,14 @@ extension LogRecord {
     }
 
     /// The source, and the frames that are written. An opening's formats and names go before it in frames of their own, as
-    /// on the wire: all formats of a kernel together are longer than a frame may be.
+    /// on the wire: all formats of a kernel together are longer than a frame may be, and so are all names of a guest.
     package var frames: (source: SourceID, frames: [Frame]) {
         guard case .sourceOpened(let source, _, let formats, let names) = self else {
             let (source, frame) = lastFrame
             return (source, [frame])
         }
-        let description = formats.map { Message.format($0).frame } + [Message.taskNames(names).frame]
+        let description =
+            formats.map { Message.format($0).frame } + names.parts.map { Message.taskNames($0).frame }
         return (source, description + [lastFrame.frame])
     }
 

@@ -227,7 +227,7 @@ package struct TaskNamesMessage: Hashable, Sendable {
     package init(tasks: [Task]) { self.tasks = tasks }
 
     /// The same names in messages that each fit a frame: at most 8,192 × (5 + 1 + 64) bytes.
-    var parts: [TaskNamesMessage] {
+    package var parts: [TaskNamesMessage] {
         stride(from: 0, to: min(tasks.count, Limits.taskNames), by: TaskNamesMessage.tasksPerPart).map {
             TaskNamesMessage(tasks: Array(tasks[$0..<min($0 + TaskNamesMessage.tasksPerPart, tasks.count)]))
         }

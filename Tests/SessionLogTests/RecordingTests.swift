@@ -47,6 +47,17 @@ import Wire
         #expect(back.tornTail == nil)
     }
 
+    @Test func `as many and as long names as a guest may tell come back, though they fill many frames`() throws {
+        let folder = try TestFolder()
+        let comm = String(repeating: "n", count: 64)
+        let names = TaskNamesMessage(tasks: (0..<Limits.taskNames).map { .init(tid: Int32($0), comm: comm) })
+        let record = LogRecord.sourceOpened(
+            SampleRecords.guest, SampleRecords.facts(isHost: false), formats: [], names: names)
+        let back = try read(try written([SampleRecords.session, record], in: folder), in: folder)
+        let isWhole = back.records.last == record
+        #expect(isWhole && back.tornTail == nil)
+    }
+
     @Test func `formats and names belong to the source that they came from`() throws {
         let folder = try TestFolder()
         let openings = [SourceID.host, SampleRecords.guest].map { source in
