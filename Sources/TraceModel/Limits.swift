@@ -18,8 +18,9 @@ package enum Limits {
     package static let batchEvents = 16_384
     /// Record bytes per batch: several sub-buffers, so that a round over one CPU is one frame.
     package static let batchRecordBytes = 512 << 10
-    /// Loss marks per batch: one of each kind for every one of the 64 sub-buffers of a round, with room to grow.
-    package static let batchLosses = 4096
+    /// Loss marks per batch. Every other record of a kernel's pages may be malformed: one mark before each event and one
+    /// after the last; two for each of the 64 sub-buffers of a round, and three for what was shed before it.
+    package static let batchLosses = batchEvents + 256
     /// Formats per session: one for every event of a kernel (2,305 in Linux 6.18) with room to grow.
     package static let formats = 8192
     /// Bytes of all formats of a session together: the 2,323 of Linux 6.18 have 2.0 MB.

@@ -86,7 +86,7 @@ package struct BatchEncoder: Sendable {
             let needed = Int(batch.headers[next].length) + BatchPlan.eventBytes
             scratch.append(contentsOf: repeatElement(0, count: scratch.count + needed))
         }
-        precondition(state.recordBytes <= Limits.batchRecordBytes, "a batch holds more record bytes than a frame may")
+        precondition(state.recordBytes <= Limits.batchRecordBytes, "the records of a batch overlap")
         for byte in 0..<4 { scratch[byte] = UInt8(truncatingIfNeeded: state.recordBytes >> (8 * byte)) }
         return Array(scratch[..<state.at])
     }
@@ -249,6 +249,7 @@ extension EventBatch {
     fileprivate func checkLimits() {
         precondition(cpu >= 0 && cpu < Limits.cpus, "a batch names CPU \(cpu), beyond the limit")
         precondition(headers.count <= Limits.batchEvents, "a batch holds more events than a frame may")
+        precondition(records.count <= Limits.batchRecordBytes, "a batch holds more record bytes than a frame may")
         precondition(losses.count <= Limits.batchLosses, "a batch holds more loss marks than a frame may")
         var lastIndex = 0
         for loss in losses {

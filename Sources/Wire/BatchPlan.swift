@@ -78,9 +78,10 @@ struct BatchPlan: Sendable {
     static let maximumFields = 32
     /// Kinds from this one on take more than five bits of an event's first byte.
     static let largestShortKind = 31
-    /// More than an event takes beside its strings: kind 4, type 3, ticks 10, details 1, pid 5, flags 2, length 10, codes 8,
-    /// ten for each of the fields, tail 10, and eight for the last load.
-    static let eventBytes = 4 + 3 + 10 + 1 + 5 + 2 + 10 + 8 + 10 * maximumFields + 10 + 8
+    /// Most bytes of an event beside its strings, were each of its varints as long as any: head and details 1 each, kind,
+    /// type, ticks, pid and length 10, flags 2, codes 8, each field 10, the tail's number and length 10; and eight that the
+    /// last load or store may touch behind it.
+    static let eventBytes = 2 + 5 * 10 + 2 + 8 + 10 * maximumFields + 2 * 10 + 8
     /// A tail up to this long is alignment, and comes back as zeros.
     static let alignmentBytes = 7
     /// Written by fields whose value predicts nothing, and read by none.
