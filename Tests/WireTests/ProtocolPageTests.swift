@@ -112,19 +112,34 @@ struct ProtocolPageTests {
         #expect(String(page[begin.upperBound..<end.lowerBound]) == Self.rendered)
     }
 
-    @Test func `the page's message table has every message with its number`() throws {
+    @Test func `the page's message table has every message with its number, and says which may be skipped`() throws {
         let page = try String(contentsOf: Self.path, encoding: .utf8)
-        for (label, message) in Self.session {
-            let name = label.dropFirst("collector: ".count).prefix { $0.isLetter || $0.isUppercase }
-            #expect(page.contains("| \(message.frame.type) | `\(name)` |"), "\(name)")
+        let rows = page.split(separator: "\n").filter { $0.hasPrefix("| ") && $0.contains("` | ") }
+        for code in Message.Code.allCases {
+            let row = rows.first { $0.hasPrefix("| \(code.rawValue) | `\(code)` |") }
+            #expect(row?.contains("May be skipped") == code.isSkippable, "\(code)")
         }
+    }
+
+    @Test func `the example session has every message`() {
+        #expect(Set(Self.session.map(\.message.code)) == Set(Message.Code.allCases))
+    }
+
+    @Test func `the annotated batch of the page is the one of the session`() throws {
+        let page = try String(contentsOf: Self.path, encoding: .utf8)
+        let begin = try #require(page.range(of: "```batch\n"))
+        let end = try #require(page.range(of: "\n```", range: begin.upperBound..<page.endIndex))
+        #expect(bytes(hex: String(page[begin.upperBound..<end.lowerBound])) == Self.batch)
     }
 
     @Test func `the limits that the page states are the code's`() throws {
         let page = try String(contentsOf: Self.path, encoding: .utf8)
         for (name, value) in [
             ("frameBytes", Limits.frameBytes), ("greetingBytes", Limits.greetingBytes), ("textBytes", Limits.textBytes),
-            ("formatBytes", Limits.formatBytes), ("batchEvents", Limits.batchEvents),
+            ("formatBytes", Limits.formatBytes), ("filterBytes", Limits.filterBytes),
+            ("eventPatterns", Limits.eventPatterns), ("formats", Limits.formats),
+            ("descriptionBytes", Limits.descriptionBytes), ("taskNames", Limits.taskNames), ("cpus", Limits.cpus),
+            ("batchEvents", Limits.batchEvents),
             ("batchRecordBytes", Limits.batchRecordBytes), ("batchLosses", Limits.batchLosses),
             ("creditBytes", Limits.creditBytes), ("answerMilliseconds", Limits.answerMilliseconds),
             ("silenceMilliseconds", Limits.silenceMilliseconds),

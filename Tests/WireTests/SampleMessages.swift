@@ -1,3 +1,4 @@
+import Testing
 import TraceModel
 import Wire
 
@@ -29,7 +30,7 @@ enum SampleMessages {
     static let ofEveryKind: [Message] = Message.Code.allCases.map(sample)
 
     /// No `default`: a kind that is added does not compile without a sample.
-    private static func sample(_ code: Message.Code) -> Message {
+    static func sample(_ code: Message.Code) -> Message {
         switch code {
         case .hello: .hello(hello)
         case .error: .error(PeerError(.busy, "busy, held by host2", subject: "vsock:2"))
@@ -107,4 +108,9 @@ enum SampleMessages {
         .probe(id: 0), .probe(id: .max),
         .probeReply(id: .max, received: TraceTicks(.max), sent: TraceTicks(0)),
     ]
+}
+
+/// Named by its kind in test reports: written out, the largest are megabytes.
+extension Message: CustomTestStringConvertible {
+    package var testDescription: String { "\(code)" }
 }
