@@ -29,6 +29,10 @@ let package = Package(
     targets: [
         // Shims for what Glibc's module lacks: vsock addresses, a few flags. No logic.
         .target(name: "CLinux"),
+        // The system's zlib and zstd: trace.dat files are compressed by one of them, recordings by the second. Linked as
+        // shared libraries, which every Debian has; the headers are in zlib1g-dev and libzstd-dev.
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
 
         // Pure rooms: the standard library only. No Foundation, no sockets, no files, no clocks, no logger.
         .target(name: "TraceModel", swiftSettings: strict + inlinedElsewhere),
@@ -48,6 +52,8 @@ let package = Package(
         // What /proc says about this host's virtual machines. Must never import Wire, Transport or Analysis: it reports
         // evidence; who connects and who is blamed is decided elsewhere.
         .target(name: "Inventory", dependencies: ["TraceModel"], swiftSettings: strict),
+        // Blocks of bytes through the system's libraries. Must never be imported by Agent: it is one static file.
+        .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: strict),
         // The append-only recording: frames on disk.
         .target(name: "SessionLog", dependencies: ["TraceModel", "Wire"], swiftSettings: strict),
 
@@ -110,6 +116,7 @@ let package = Package(
             // Expected screens, read from beside the tests that compare them.
             exclude: ["Golden"], swiftSettings: strict),
         .testTarget(name: "TransportTests", dependencies: ["Transport"], swiftSettings: strict),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
         .testTarget(name: "CaptureTests", dependencies: ["Capture", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: strict),
         .testTarget(name: "InventoryTests", dependencies: ["Inventory", "TraceModel"], swiftSettings: strict),

@@ -81,7 +81,9 @@ need_packages() {
         apt-get install -q -y --no-install-recommends "${missing[@]}"
 }
 
+# The compiler, and the headers of the libraries that are linked in.
 need_swift() {
+    need_packages zlib1g-dev libzstd-dev
     command -v swift >/dev/null ||
         fail "no swift in PATH; Swift 6.2 or newer is needed: https://www.swift.org/install/linux/"
 }
