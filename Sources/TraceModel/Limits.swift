@@ -76,6 +76,15 @@ package enum Limits {
     package static let culpritsPerVCPU = 64
     /// Exit reasons kept per vCPU; VMX defines 77, SVM about 160 sparse codes; further ones are summed up.
     package static let exitReasonsPerVCPU = 128
+    /// Culprits of a whole guest in a snapshot: more than a screen holds. Each is some 100 bytes of JSON.
+    package static let culpritsPerGuest = 32
+    /// Tasks followed per guest, at some 400 bytes each 1.6 MiB; when there are more, the one that ran least makes room
+    /// and goes into `others`.
+    package static let tasksPerGuest = 4096
+    /// Tasks of a guest in a snapshot: more than a screen holds, and 256 guests' worth stays below 8 MB of JSON.
+    package static let tasksPerGuestShown = 64
+    /// Exit reasons kept per guest task; a task that meets more has them summed up.
+    package static let exitReasonsPerTask = 8
     /// Task names kept per source; at 32 bytes each 2 MiB. Beyond it the table starts anew.
     package static let taskNames = 65_536
 

@@ -1,0 +1,47 @@
+/// Virtual machines.
+extension Snapshot {
+    /// One virtual machine.
+    package struct Guest: Codable, Hashable, Sendable {
+        package var name: String
+        package var vmmPID: Int32?
+        package var vmm: String?
+        /// Index in `sources` of the agent inside; nil when the machine is seen from the host only.
+        package var source: Int?
+        package var clock: Clock?
+        package var vcpus: [VCPU]
+        /// Translated in user space (QEMU TCG): it has no guest mode to be seen in, its vCPUs are `on_cpu`.
+        package var isEmulated = false
+        /// Who had the CPU while any of its vCPUs waited, by time, largest first; at most `Limits.culpritsPerGuest`, the
+        /// rest summed up as `other`.
+        package var culprits: [Culprit] = []
+        /// The same time by machine: this guest's row of the matrix, largest first; the cells sum to the ready time.
+        package var takenBy: [Taken] = []
+        /// Its tasks by time on a vCPU, largest first; at most `Limits.tasksPerGuestShown`, the rest summed up in a row
+        /// with thread id -1 and the name `others`. Without the idle tasks; empty without its own `sched_switch` events.
+        package var tasks: [GuestTask] = []
+        /// Moves of its tasks from one vCPU to another.
+        package var taskMigrations: UInt64 = 0
+
+        package init(
+            name: String, vmmPID: Int32? = nil, vmm: String? = nil, source: Int? = nil, clock: Clock? = nil,
+            vcpus: [VCPU] = []
+        ) {
+            self.name = name
+            self.vmmPID = vmmPID
+            self.vmm = vmm
+            self.source = source
+            self.clock = clock
+            self.vcpus = vcpus
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case name, vmm, source, clock, vcpus
+            case vmmPID = "vmm_pid"
+            case isEmulated = "emulated"
+            case culprits
+            case takenBy = "taken_by"
+            case tasks
+            case taskMigrations = "task_migrations"
+        }
+    }
+}
