@@ -5,13 +5,6 @@ import Timeline
 package import TraceModel
 import Wire
 
-/// One thing the pipeline is told.
-package enum PipelineInput: Sendable {
-    case record(LogRecord)
-    /// A batch that is decoded already: the host's own.
-    case batch(SourceID, EventBatch)
-}
-
 /// The house of the host in one place: clock map → merge → analysis, for all sources of a session.
 ///
 /// A pure function of its inputs, in their order: no clock is read, no file opened, no thread started. Live sessions and
@@ -102,8 +95,10 @@ package struct CollectorPipeline {
         case .batch(let body):
             do throws(MessageError) {
                 let batch = try sources[index].decoder.decode(body)
-                // The host's own batches are encoded in recordings only.
-                if !sources[index].facts.isHost { sources[index].bytes &+= UInt64(body.count + Frame.headerBytes) }
+                // Batches of the host and of files are encoded in recordings only: they came over no wire.
+                if !sources[index].facts.endpoint.isEmpty {
+                    sources[index].bytes &+= UInt64(body.count + Frame.headerBytes)
+                }
                 place(batch, of: index)
             } catch {
                 anomalies.add(.batchMalformed)

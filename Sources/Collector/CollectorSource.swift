@@ -104,7 +104,7 @@ struct CollectorSource {
             case .gone: "gone"
             }
         var source = Snapshot.Source(name: facts.name, kind: facts.isHost ? "host" : "guest", state: label)
-        source.endpoint = facts.isHost ? nil : facts.endpoint
+        source.endpoint = facts.endpoint.isEmpty ? nil : facts.endpoint
         source.events = events
         source.bytes = bytes
         source.lost = lost

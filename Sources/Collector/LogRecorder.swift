@@ -4,11 +4,13 @@ import Wire
 
 /// Writes the pipeline's inputs to the log, in their order, so that a replay can give them to a pipeline again.
 ///
-/// A host's batch never was on a wire, so it is encoded here the way a guest's is by its agent. After the first error
-/// nothing more is written.
+/// A batch that never was on a wire, the host's or one of an imported file, is encoded here the way an agent does it. After
+/// the first error nothing more is written.
 package struct LogRecorder {
     private let writer: LogWriter?
-    private var hostEncoder: BatchEncoder?
+    /// By source, made when its first batch comes: most sources send theirs encoded.
+    private var encoders: [SourceID: BatchEncoder] = [:]
+    private var openings: [SourceID: (facts: SourceFacts, formats: [FormatMessage])] = [:]
     private var hasFailed = false
 
     package init(writer: LogWriter?) { self.writer = writer }
@@ -21,12 +23,16 @@ package struct LogRecorder {
         do throws(LogError) {
             switch input {
             case .record(let record):
-                if case .sourceOpened(.host, let facts, let formats, _) = record {
-                    hostEncoder = BatchEncoder(formats: CollectorSource.table(facts, formats))
+                if case .sourceOpened(let source, let facts, let formats, _) = record {
+                    openings[source] = (facts, formats)
+                    encoders[source] = nil
                 }
                 try writer.append(record)
             case .batch(let source, let batch):
-                for frame in hostEncoder?.frames(for: batch) ?? [] { try writer.append(frame, source: source) }
+                if let opening = openings.removeValue(forKey: source) {
+                    encoders[source] = BatchEncoder(formats: CollectorSource.table(opening.facts, opening.formats))
+                }
+                for frame in encoders[source]?.frames(for: batch) ?? [] { try writer.append(frame, source: source) }
             }
             return nil
         } catch {

@@ -1,17 +1,17 @@
 package import SessionLog
 package import TraceModel
 
-/// Feeds a recording to the pipeline that a live session feeds.
+/// Feeds a recording, or whatever else a session is in, to the pipeline that a live session feeds.
 package struct Replay {
-    private let reader: LogReader
+    private let input: any SessionInput
     private var pipeline = CollectorPipeline()
 
-    package init(_ reader: LogReader) { self.reader = reader }
+    package init(_ input: any SessionInput) { self.input = input }
 
-    /// Records until the analysis has reached `time`, or to the end; false at the end.
-    package mutating func advance(to time: HostTime?) throws(LogError) -> Bool {
-        while let record = try reader.next() {
-            pipeline.apply(.record(record))
+    /// Inputs until the analysis has reached `time`, or to the end; false at the end.
+    package mutating func advance(to time: HostTime?) throws -> Bool {
+        while let next = try input.next() {
+            pipeline.apply(next)
             // Threads were identified when the session was live; the answers are in the recording.
             _ = pipeline.takeUnidentifiedThreads()
             if let time, pipeline.horizon >= time { return true }
@@ -23,6 +23,7 @@ package struct Replay {
     package var facts: SessionFacts? { pipeline.facts }
     package var snapshot: Snapshot { pipeline.snapshot() }
     package var eventCount: UInt64 { pipeline.eventCount }
-    /// Why the recording ends before its session did; nil when it is whole.
-    package var tornTail: String? { reader.tornTail }
+    /// Why the input ends before its session did; nil when it is whole.
+    package var shortfall: String? { input.shortfall }
+    package var progress: Double { input.progress }
 }

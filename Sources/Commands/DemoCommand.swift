@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import SessionLog
 
 /// `tandem demo`: a recorded session of two guests that compete for one CPU; needs neither root nor a machine.
 struct DemoCommand: ParsableCommand {
@@ -14,7 +15,8 @@ struct DemoCommand: ParsableCommand {
             throw ValidationError("--format is one of table, json, csv")
         }
         // The recording is as long as the demonstration may be, times this.
-        let source = try ReplaySource(directory: try DemoRecording.directory(), speed: DemoRecording.speed)
+        let source = ReplaySource(
+            try SessionFiles.open(SessionPaths(path: try DemoRecording.directory())), speed: DemoRecording.speed)
         try Player(source: source, format: format).play()
     }
 }

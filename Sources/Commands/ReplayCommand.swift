@@ -7,8 +7,7 @@ struct ReplayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "replay", abstract: "Play a recording through the live view.")
 
-    @Argument(help: "A directory made by 'tandem record -o DIRECTORY'.")
-    var recording: String
+    @OptionGroup var session: SessionFileArguments
 
     @Option(help: "How many times faster than it happened, or 'max': no view, only the result.")
     var speed = "1"
@@ -24,7 +23,7 @@ struct ReplayCommand: ParsableCommand {
         guard speed == "max" || number.map({ $0 > 0 && $0.isFinite }) == true else {
             throw ValidationError("--speed is a number above 0, or max")
         }
-        let source = try ReplaySource(directory: recording, speed: speed == "max" ? nil : number)
+        let source = ReplaySource(try session.open(), speed: speed == "max" ? nil : number)
         try Player(source: source, format: format).play()
     }
 }

@@ -57,7 +57,7 @@ private final class OwnSource: SnapshotSource {
     }
 }
 
-/// A recording, played at `speed` times its own pace; nil plays as fast as it can be read.
+/// A session in files, played at `speed` times its own pace; nil plays as fast as it can be read.
 final class ReplaySource: SnapshotSource {
     private var replay: Replay
     private let speed: Double?
@@ -65,12 +65,12 @@ final class ReplaySource: SnapshotSource {
     private var isAtEnd = false
     private var hasShownEnd = false
 
-    init(directory: String, speed: Double?) throws {
-        replay = Replay(try LogReader(opening: directory))
+    init(_ input: any SessionInput, speed: Double?) {
+        replay = Replay(input)
         self.speed = speed
     }
 
-    var problem: String? { replay.tornTail.map { "the recording ends early: \($0)" } }
+    var problem: String? { replay.shortfall }
 
     /// A view can follow it.
     var isPaced: Bool { speed != nil }

@@ -17,6 +17,9 @@ package import Wire
 package enum LogFile {
     package static let magic: [UInt8] = Array("TANDEM".utf8) + [0, 1]
     package static let streamName = "stream"
+    /// Whether a directory holds the stream of a recording.
+    package static func isRecording(_ directory: String) -> Bool { access("\(directory)/\(streamName)", F_OK) == 0 }
+
     /// The source id and its complement before each frame.
     static let recordPrefixBytes = 8
 }
@@ -247,6 +250,13 @@ package final class LogReader {
     /// Little-endian.
     private func number(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
+    /// The share of the file that was read.
+    package var progress: Double {
+        var facts = stat()
+        guard fstat(descriptor, &facts) == 0, facts.st_size > 0 else { return 1 }
+        return min(1, Double(position) / Double(facts.st_size))
     }
 
     /// Offset in the file of the byte that is read next.

@@ -49,6 +49,7 @@ package struct SessionFacts: Hashable, Sendable {
 package struct SourceFacts: Hashable, Sendable {
     package var name: String
     package var isHost: Bool
+    /// Where the source's agent was reached; empty for the host, and for a source that was read from files.
     package var endpoint: String
     package var hostname: String
     package var bootID: String

@@ -1,4 +1,5 @@
 import Collector
+import Decoding
 import Foundation
 import SessionLog
 import Testing
@@ -26,9 +27,9 @@ import Wire
     }
 
     private func replayed(_ directory: String) throws -> Replay {
-        var replay = Replay(try LogReader(opening: directory))
+        var replay = Replay(RecordedInput(try LogReader(opening: directory)))
         #expect(try !replay.advance(to: nil))
-        #expect(replay.tornTail == nil)
+        #expect(replay.shortfall == nil)
         return replay
     }
 
@@ -82,6 +83,31 @@ import Wire
         _ = try check(plan)
     }
 
+    @Test func `batches that come decoded, as from files of other programs, are recorded and replayed the same`() throws
+    {
+        var decoders: [SourceID: BatchDecoder] = [:]
+        let inputs = try SyntheticSession(SyntheticSession.Plan(seed: 5)).inputs.map { input -> PipelineInput in
+            switch input {
+            case .record(.sourceOpened(let source, var facts, let formats, let names)):
+                decoders[source] = BatchDecoder(
+                    formats: FormatTable(
+                        byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize,
+                        formats: try formats.map { try EventFormatParser.parse($0.text, system: $0.system) }))
+                facts.endpoint = ""
+                return .record(.sourceOpened(source, facts, formats: formats, names: names))
+            case .record(.message(let source, .batch(let body))):
+                return .batch(source, try #require(try decoders[source]?.decode(body)))
+            default: return input
+            }
+        }
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let pipeline = try live(inputs, into: folder)
+        #expect(try json(try replayed(folder).snapshot) == json(pipeline.snapshot()))
+        #expect(pipeline.snapshot().sources[1].events > 0)
+        #expect(inputs.contains { if case .batch(let source, _) = $0 { source != .host } else { false } })
+    }
+
     @Test func `a guest that goes away is told, and the others go on`() throws {
         let snapshot = try check(SyntheticSession.Plan(seed: 3, secondGuestDies: true))
         #expect(snapshot.sources.map(\.state) == ["drained", "drained", "gone"])
@@ -123,7 +149,7 @@ import Wire
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let pipeline = try live(try SyntheticSession(SyntheticSession.Plan(seed: 8)).inputs, into: folder)
-        var replay = Replay(try LogReader(opening: folder))
+        var replay = Replay(RecordedInput(try LogReader(opening: folder)))
         let middle = HostTime(nanoseconds: (5_000_000_000 + pipeline.horizon.nanoseconds) / 2)
         #expect(try replay.advance(to: middle))
         #expect(replay.horizon >= middle)

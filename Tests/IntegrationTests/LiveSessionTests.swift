@@ -70,7 +70,7 @@ extension RealTracingTests {
             #expect(agent.instances == [])
             #expect(TracefsState.topLevel == before)
 
-            var replay = Replay(try LogReader(opening: directory))
+            var replay = Replay(RecordedInput(try LogReader(opening: directory)))
             #expect(try !replay.advance(to: nil))
             #expect(try json(replay.snapshot) == json(snapshot))
             agent.stop()
