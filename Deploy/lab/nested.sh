@@ -37,7 +37,7 @@ start_emulator() {
     qemu-system-x86_64 -name tandem-lab-host -machine q35 -accel tcg,thread=multi -cpu EPYC,+svm \
         -smp "$LAB_HOST_CPUS" -m "$LAB_HOST_MEMORY" -nodefaults -no-user-config -display none -no-reboot \
         -serial "file:$LAB_RUN/host.console.log" \
-        -kernel "$LAB_CACHE/kernel-host/vmlinux" -initrd "$LAB_CACHE/host.img" \
+        -kernel "$LAB_CACHE/kernel-$LAB_HOST_KERNEL-amd64/vmlinux" -initrd "$LAB_CACHE/host-$LAB_HOST_KERNEL.img" \
         -append "console=ttyS0 panic=-1 quiet tsc=reliable mitigations=off" \
         -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-10.0.2.15:7000" \
         -device virtio-net-pci,netdev=net \

@@ -11,16 +11,23 @@
 # connections, so that a call without a limit would wait for ever.
 : "${LAB_TIMEOUT:=300}"
 
-: "${LAB_VCPUS:=1}"          # of each guest, 1 or 2
+# One word for each guest, the last one for the others too: "1 2" gives guest 1 one vCPU and the others two.
+: "${LAB_VCPUS:=1}"             # 1 or 2
+: "${LAB_GUEST_KERNEL:=stable}" # stable: Debian's own kernel. backports: the newer one that Debian keeps beside it
+: "${LAB_HOST_KERNEL:=stable}"  # of the emulated host
 : "${LAB_PIN:=}"             # CPU of the host for all vCPUs of all guests; empty: wherever the scheduler puts them
 : "${LAB_GUEST_MEMORY:=256M}"
 : "${LAB_HOST_MEMORY:=3G}"   # of the emulated host; taken as it is used
 : "${LAB_HOST_CPUS:=2}"
 
 LAB_GUESTS_MAX=4
-# Debian's kernel flavours. The emulated host needs 9p, which the cloud flavour lacks; guests boot faster with cloud.
-LAB_HOST_FLAVOUR=amd64
-LAB_GUEST_FLAVOUR=cloud-amd64
+
+# nth N LIST: prints its Nth word, or the last.
+nth() {
+    local words
+    read -ra words <<<"$2"
+    echo "${words[$(($1 <= ${#words[@]} ? $1 : ${#words[@]})) - 1]}"
+}
 
 # For the scripts in inside/, where the host under test is this machine.
 export LAB_CACHE LAB_RUN
