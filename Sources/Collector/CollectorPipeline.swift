@@ -56,6 +56,9 @@ package struct CollectorPipeline {
         case .probe(let source, let probe):
             guard let index = index(of: source) else { return }
             if sources[index].clock.add(probe) != .used { anomalies.add(.clockViolation) }
+        case .clock(let source, let facts):
+            guard let index = index(of: source) else { return }
+            sources[index].clock.learn(facts)
         case .machine(let facts):
             machines[facts.vmmPID] = facts
             analyzer.identify(facts)

@@ -12,6 +12,8 @@ package enum LogRecord: Hashable, Sendable {
     /// A batch, watermark, statistics or CPU message of a source, as it came over the wire.
     case message(SourceID, Message)
     case probe(SourceID, ClockProbe)
+    /// What is known about the source's clock without measuring; the latest word counts.
+    case clock(SourceID, ClockFacts)
     case machine(VMFacts)
     /// The source's events are those of this VMM's machine; `evidence` is what told so.
     case link(SourceID, vmmPID: Int32, evidence: String)
@@ -80,6 +82,7 @@ extension LogRecord {
         case link = 68
         case kernelThreads = 69
         case sourceClosed = 70
+        case clock = 71
     }
 
     /// The source, and the frames that are written. An opening's formats and names go before it in frames of their own, as
@@ -123,6 +126,9 @@ extension LogRecord {
             body.put(probe.guestSent.rawValue)
             body.put(signed: probe.hostReceived.nanoseconds)
             return (source, Frame(type: Code.probe.rawValue, body: body.bytes))
+        case .clock(let source, let facts):
+            facts.write(to: &body)
+            return (source, Frame(type: Code.clock.rawValue, body: body.bytes))
         case .machine(let facts):
             facts.write(to: &body)
             return (.host, Frame(type: Code.machine.rawValue, isSkippable: true, body: body.bytes))
@@ -167,6 +173,7 @@ extension LogRecord {
                     hostSent: HostTime(nanoseconds: try body.signed()),
                     guestReceived: TraceTicks(try body.unsigned()), guestSent: TraceTicks(try body.unsigned()),
                     hostReceived: HostTime(nanoseconds: try body.signed())))
+        case .clock: self = .clock(source, try ClockFacts(from: &body))
         case .machine: self = .machine(try VMFacts(from: &body))
         case .link:
             self = .link(source, vmmPID: Int32(truncatingIfNeeded: try body.signed()), evidence: try body.text())

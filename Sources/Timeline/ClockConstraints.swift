@@ -67,6 +67,11 @@ struct ClockConstraints: Sendable {
         windows.reserveCapacity(Limits.clockWindows + 1)
     }
 
+    var isEmpty: Bool { windows.isEmpty }
+
+    /// Floors and no ceiling, or the other way round.
+    var isOneSided: Bool { windows.contains { $0.floor != nil } != windows.contains { $0.ceiling != nil } }
+
     /// Takes a measurement in; false when it contradicts the others, and then the set is of no more use.
     mutating func add(_ side: Side, _ measured: Point) -> Bool {
         var point = measured

@@ -4,7 +4,10 @@
 /// of the placed one. A step breaks that from the step until the first measurement that contradicts the old ones; from
 /// then on a new *epoch* rests on the new measurements alone, because no older one can be trusted across a step.
 ///
-/// Pure and deterministic: it reads no clock, so a replay of the same probes and batches gives the same times.
+/// What it rests on, best first: facts that need no measuring (`learn`), and measurements (`add`). Each is checked against
+/// the other: what a probe proves impossible is no fact any more, a new epoch begins, and the measurements count.
+///
+/// Pure and deterministic: it reads no clock, so a replay of the same inputs gives the same times.
 package import TraceModel
 
 package struct ClockMap: Sendable {
@@ -18,12 +21,18 @@ package struct ClockMap: Sendable {
         case contradictory
     }
 
-    private let clock: TraceClock
+    let clock: TraceClock
     private let tolerance: ClockTolerance
     private let identity: Bool
-    private var constraints: ClockConstraints
-    /// Counts from 0; every violation opens the next.
+    private(set) var constraints: ClockConstraints
+    /// Counts from 0; every violation, and every change of what KVM says, opens the next.
     package private(set) var epoch = 0
+
+    /// Of the host itself, when it stamps with its TSC.
+    private(set) var scale: TSCScale?
+    /// By guest CPU.
+    var kvm: [KVMLine?] = []
+    private(set) var given: [GivenLine] = []
 
     var line: ClockLine?
     /// The epoch before, for events that were under way when its end was noticed.
@@ -37,6 +46,8 @@ package struct ClockMap: Sendable {
     var promised: (ticks: TraceTicks, time: HostTime)?
     /// The latest ticks seen, for which `status` speaks.
     var latest: TraceTicks?
+    /// When KVM told the last change.
+    private var changedAt: HostTime?
 
     /// A map for a source that stamps with `clock`.
     ///
@@ -52,25 +63,80 @@ package struct ClockMap: Sendable {
 
     var isIdentity: Bool { identity }
 
+    package mutating func learn(_ facts: ClockFacts) {
+        switch facts {
+        case .scale(let scale): self.scale = scale
+        case .given(let clock):
+            given.removeAll { $0.cpu == clock.cpu }
+            if let line = GivenLine(clock, tolerance: tolerance) { given.append(line) }
+        case .kvm(let clock): learn(clock)
+        }
+    }
+
+    private mutating func learn(_ clock: KVMClock) {
+        var isChange = false
+        for vcpu in clock.vcpus where (0..<Limits.cpus).contains(vcpu.vcpu) {
+            guard let line = KVMLine(vcpu, scale: clock.scale, since: clock.since) else { continue }
+            if kvm.count <= vcpu.vcpu { kvm.append(contentsOf: repeatElement(nil, count: vcpu.vcpu + 1 - kvm.count)) }
+            if kvm[vcpu.vcpu] == nil {
+                kvm[vcpu.vcpu] = line
+            } else if kvm[vcpu.vcpu]?.newest.vcpu != vcpu {
+                kvm[vcpu.vcpu]?.change(to: line)
+                isChange = true
+            }
+        }
+        guard isChange else { return }
+        beginEpoch()
+        constraints = ClockConstraints(clock: self.clock, tolerance: tolerance)
+        line = nil
+        previous = nil
+        epochStart = nil
+        changedAt = clock.since
+    }
+
     package mutating func add(_ probe: ClockProbe) -> Outcome {
         guard !identity else { return .used }
+        // Taken before a change that KVM has told: about a clock that is no more.
+        if let changedAt, probe.hostReceived < changedAt { return .used }
         var alone = ClockConstraints(clock: clock, tolerance: tolerance)
         guard probe.isOrdered, alone.add(probe) else { return .contradictory }
         latest = max(latest ?? probe.guestSent, probe.guestSent)
         if epochStart == nil { epochStart = probe.guestReceived }
+        let refutesKVM = isKnownByKVM && !kvm.contains { $0?.allows(probe) ?? false }
+        if refutesKVM { kvm = [] }
         guard constraints.add(probe) else {
             openEpoch(with: alone, by: probe)
             return .newEpoch
         }
         line = constraints.line()
-        return .used
+        if refutesKVM { beginEpoch() }
+        return refutesKVM ? .newEpoch : .used
     }
 
     /// The host time of a reading; nil until the clock is known (`Anomaly.clockUnmapped`).
-    package func hostTime(_ ticks: TraceTicks) -> (time: HostTime, boundNanoseconds: Int64)? {
-        if identity { return (HostTime(identityOf: ticks), 0) }
+    ///
+    /// Without a CPU it is the earliest that any of them can mean.
+    package func hostTime(_ ticks: TraceTicks, cpu: Int? = nil) -> (time: HostTime, boundNanoseconds: Int64)? {
+        if identity { return (HostTime(identityOf: ticks, scale), 0) }
+        if let known = knownTime(ticks, cpu: cpu) { return known }
         return line.map { resolve(ticks, on: $0) }
     }
+
+    /// By what needs no measuring.
+    private func knownTime(_ ticks: TraceTicks, cpu: Int?) -> (time: HostTime, boundNanoseconds: Int64)? {
+        if let cpu {
+            if let line = givenLine(for: cpu) { return line.hostTime(ticks) }
+            return kvm.indices.contains(cpu) ? kvm[cpu]?.hostTime(ticks) : nil
+        }
+        let all = given.isEmpty ? kvm.compactMap { $0?.hostTime(ticks) } : given.map { $0.hostTime(ticks) }
+        return all.min { $0.time < $1.time }
+    }
+
+    func givenLine(for cpu: Int) -> GivenLine? {
+        given.first { $0.cpu == cpu } ?? given.first { $0.cpu == nil }
+    }
+
+    var isKnownByKVM: Bool { kvm.contains { $0 != nil } }
 
     /// The host time by `line`, the present one, or by the one before it where that still counts.
     func resolve(_ ticks: TraceTicks, on line: ClockLine) -> (time: HostTime, boundNanoseconds: Int64) {
@@ -85,39 +151,18 @@ package struct ClockMap: Sendable {
         return (time, Int64(saturating: either))
     }
 
-    /// Host nanoseconds per tick; nil until the clock is known.
-    package var nanosecondsPerTick: Double? { identity ? 1 : line?.rate }
-
-    /// What the screen shows, at the latest reading seen.
-    package var status: Snapshot.Clock {
-        var status = Snapshot.Clock(
-            clock: clock.rawValue, quality: "absent", offsetNanoseconds: 0, driftPPM: 0, boundNanoseconds: 0,
-            epoch: epoch)
-        if identity {
-            status.quality = "exact"
-        } else if let line, let latest, let now = hostTime(latest) {
-            status.quality = "bounded"
-            status.boundNanoseconds = now.boundNanoseconds
-            if clock.countsNanoseconds {
-                status.offsetNanoseconds = now.time - HostTime(identityOf: latest)
-                status.driftPPM = (1 / line.rate - 1) * 1e6
-            } else {
-                // Cycles have no nominal length, so the offset is counted in those of the measured one.
-                status.offsetNanoseconds = Int64(
-                    saturating: Double(now.time.nanoseconds) - Double(latest.rawValue) * line.rate)
-            }
-        }
-        return status
-    }
-
     private mutating func openEpoch(with fresh: ClockConstraints, by probe: ClockProbe) {
-        epoch += 1
         // A clock that went back gives the same reading twice, and then ticks cannot tell the epochs apart.
         previous = line.flatMap { $0.ticks < probe.guestReceived ? $0 : nil }
         epochStart = probe.guestReceived
         latest = probe.guestSent
         constraints = fresh
         line = constraints.line()
+        beginEpoch()
+    }
+
+    private mutating func beginEpoch() {
+        epoch += 1
         floors.removeAll(keepingCapacity: true)
         promised = nil
     }
@@ -131,8 +176,20 @@ extension ClockConstraints {
     }
 }
 
+extension KVMLine {
+    /// Whether a probe can have been answered by this vCPU.
+    fileprivate func allows(_ probe: ClockProbe) -> Bool {
+        let received = hostTime(probe.guestReceived)
+        let sent = hostTime(probe.guestSent)
+        return received.time.advanced(by: received.boundNanoseconds) >= probe.hostSent
+            && sent.time.advanced(by: -sent.boundNanoseconds) <= probe.hostReceived
+    }
+}
+
 extension HostTime {
-    /// Ticks that are host nanoseconds; those past the end of host time stay there.
+    /// Ticks that are host nanoseconds, or by `scale` become them; those past the end of host time stay there.
     @inline(__always)
-    init(identityOf ticks: TraceTicks) { self.init(nanoseconds: Int64(clamping: ticks.rawValue)) }
+    init(identityOf ticks: TraceTicks, _ scale: TSCScale? = nil) {
+        self = scale?.hostTime(ticks.rawValue) ?? HostTime(nanoseconds: Int64(clamping: ticks.rawValue))
+    }
 }

@@ -224,15 +224,3 @@ package struct Merger: Sendable {
     /// A queue stays for its last time, unless nothing more is expected in it.
     private mutating func dropDone() { queues.removeAll { $0.isClosed && $0.isEmpty } }
 }
-
-extension Array {
-    /// The first place whose element does not satisfy `isBefore`, given that all that do come first.
-    fileprivate func partitionPoint(_ isBefore: (Element) -> Bool) -> Int {
-        var (low, high) = (0, count)
-        while low < high {
-            let middle = (low + high) / 2
-            if isBefore(self[middle]) { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
-}

@@ -34,14 +34,20 @@ extension ClockMap {
             floors.append(contentsOf: repeatElement(.min, count: batch.cpu + 1 - floors.count))
         }
         var rising = RisingTimes(floor: floors[batch.cpu])
-        if let promised, let first = batch.headers.first, first.ticks >= promised.ticks {
-            rising.floor = max(rising.floor, promised.time.nanoseconds)
-        }
         let times: [HostTime]
         var bound: Int64 = 0
         if isIdentity {
-            times = batch.headers.map { rising.next(HostTime(identityOf: $0.ticks)) }
+            let scale = self.scale
+            times = batch.headers.map { rising.next(HostTime(identityOf: $0.ticks, scale)) }
+        } else if let line = givenLine(for: batch.cpu) {
+            times = batch.headers.map { rising.next(line.hostTime($0.ticks), &bound) }
+        } else if kvm.indices.contains(batch.cpu), var line = kvm[batch.cpu] {
+            times = place(batch.headers, on: &line, &rising, &bound)
+            kvm[batch.cpu] = line
         } else if let line {
+            if let promised, let first = batch.headers.first, first.ticks >= promised.ticks {
+                rising.floor = max(rising.floor, promised.time.nanoseconds)
+            }
             (times, bound) = place(batch.headers, on: line, &rising)
         } else {
             return nil
@@ -63,6 +69,18 @@ extension ClockMap {
         if let promised, placed.time <= promised.time { return promised.time }
         promised = (ticks, placed.time)
         return placed.time
+    }
+
+    private func place(
+        _ headers: [EventHeader], on line: inout KVMLine, _ rising: inout RisingTimes, _ bound: inout Int64
+    ) -> [HostTime] {
+        var stepBack = 0
+        if line.isChanging {
+            stepBack = headers.indices.dropFirst().last { headers[$0].ticks < headers[$0 - 1].ticks } ?? 0
+        }
+        return headers.indices.map {
+            rising.next(line.next(headers[$0].ticks, isBeforeStepBack: $0 < stepBack), &bound)
+        }
     }
 
     /// The time of every event, and the largest bound.
@@ -104,5 +122,10 @@ private struct RisingTimes {
             floor = time.nanoseconds
         }
         return HostTime(nanoseconds: floor)
+    }
+
+    mutating func next(_ placed: (time: HostTime, boundNanoseconds: Int64), _ bound: inout Int64) -> HostTime {
+        bound = max(bound, placed.boundNanoseconds)
+        return next(placed.time)
     }
 }

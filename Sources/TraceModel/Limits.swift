@@ -55,6 +55,9 @@ package enum Limits {
     /// Windows of measurements kept per source; one holds two of 16 bytes. Each doubling halves the resolution, and the
     /// rates are found by looking at all pairs: 32² every 2.1 s.
     package static let clockWindows = 32
+    /// Knots of a map that came with a trace; at most 32 bytes each, they fit one frame. trace-cmd writes one a period and
+    /// CPU: at one a second, nine hours.
+    package static let clockKnots = 32_000
 
     // MARK: Merge
 

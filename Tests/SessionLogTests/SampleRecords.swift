@@ -51,6 +51,25 @@ enum SampleRecords {
             ClockProbe(
                 hostSent: HostTime(nanoseconds: .min), guestReceived: TraceTicks(0), guestSent: TraceTicks(.max),
                 hostReceived: HostTime(nanoseconds: .max))),
+        .clock(.host, .scale(TSCScale(multiplier: .max, shift: 63, zero: .min))),
+        .clock(
+            guest,
+            .kvm(
+                KVMClock(
+                    scale: TSCScale(multiplier: 798_915, shift: 21, zero: -3),
+                    vcpus: [
+                        .init(vcpu: 0, offset: .min), .init(vcpu: 1, offset: 5, ratio: 1 << 48, fractionBits: 48),
+                    ], since: HostTime(nanoseconds: .max)))),
+        .clock(
+            guest,
+            .given(
+                GivenClock(
+                    cpu: 3,
+                    knots: [
+                        .init(ticks: TraceTicks(5), host: HostTime(nanoseconds: -7), boundNanoseconds: 1),
+                        .init(ticks: TraceTicks(.max), host: HostTime(nanoseconds: .max), boundNanoseconds: .max),
+                    ], nanosecondsPerTick: 0.375, method: "trace-cmd ptp"))),
+        .clock(guest, .given(GivenClock(knots: [], nanosecondsPerTick: 1, method: ""))),
         .machine(machine), .machine(VMFacts(vmmPID: 1, vmm: "", name: "")),
         .link(guest, vmmPID: 29, evidence: "cid"),
         .kernelThreads([2, 3, .max]), .kernelThreads([]),

@@ -66,6 +66,8 @@ extension Snapshot {
         package var epoch: Int
         /// Share of guest events inside `kvm_entry`..`kvm_exit` of their vCPU, 0…1; nil when it cannot be told.
         package var containment: Double?
+        /// What the map rests on: `kvm`, `probes`, `entries`, or the name of a given map.
+        package var estimators: [String] = []
 
         package init(
             clock: String, quality: String, offsetNanoseconds: Int64, driftPPM: Double, boundNanoseconds: Int64,
@@ -81,7 +83,7 @@ extension Snapshot {
         }
 
         enum CodingKeys: String, CodingKey {
-            case clock, quality, epoch, containment
+            case clock, quality, epoch, containment, estimators
             case offsetNanoseconds = "offset_ns"
             case driftPPM = "drift_ppm"
             case boundNanoseconds = "bound_ns"
