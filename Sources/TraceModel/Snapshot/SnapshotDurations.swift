@@ -14,10 +14,14 @@ extension Snapshot {
         package var maximumNanoseconds: Int64
         /// When the longest one began, on the host's trace clock.
         package var maximumAtNanoseconds: Int64
+        /// The histogram in steps of powers of two, for drawing: element `n` counts durations from 2ⁿ up to, not
+        /// including, 2ⁿ⁺¹ ns (element 0 also those of 0). The last element is not 0; they sum to `count`.
+        package var countsByPowerOfTwo: [UInt64]
 
         package init(
             count: UInt64, totalNanoseconds: Int64, p50Nanoseconds: Int64, p99Nanoseconds: Int64,
-            p999Nanoseconds: Int64, maximumNanoseconds: Int64, maximumAtNanoseconds: Int64
+            p999Nanoseconds: Int64, maximumNanoseconds: Int64, maximumAtNanoseconds: Int64,
+            countsByPowerOfTwo: [UInt64] = []
         ) {
             self.count = count
             self.totalNanoseconds = totalNanoseconds
@@ -26,6 +30,7 @@ extension Snapshot {
             self.p999Nanoseconds = p999Nanoseconds
             self.maximumNanoseconds = maximumNanoseconds
             self.maximumAtNanoseconds = maximumAtNanoseconds
+            self.countsByPowerOfTwo = countsByPowerOfTwo
         }
 
         package var meanNanoseconds: Int64 { count == 0 ? 0 : totalNanoseconds / Int64(clamping: count) }
@@ -38,6 +43,7 @@ extension Snapshot {
             case p999Nanoseconds = "p99_9_ns"
             case maximumNanoseconds = "max_ns"
             case maximumAtNanoseconds = "max_at_ns"
+            case countsByPowerOfTwo = "log2_counts"
         }
     }
 }
