@@ -33,6 +33,9 @@ let package = Package(
         // shared libraries, which every Debian has; the headers are in zlib1g-dev and libzstd-dev.
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        // Debian's library that reads and writes CTF. Room CTF alone may import it.
+        .systemLibrary(
+            name: "CBabeltrace2", pkgConfig: "babeltrace2", providers: [.apt(["libbabeltrace2-dev"])]),
 
         // Pure rooms: the standard library only. No Foundation, no sockets, no files, no clocks, no logger.
         .target(name: "TraceModel", swiftSettings: strict + inlinedElsewhere),
@@ -56,6 +59,12 @@ let package = Package(
         .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: strict),
         // The append-only recording: frames on disk.
         .target(name: "SessionLog", dependencies: ["TraceModel", "Wire"], swiftSettings: strict),
+
+        // CTF traces of LTTng and perf, through libbabeltrace2: files and live sessions in, traces out. Must never merge
+        // sources or decide what an event means.
+        .target(
+            name: "CTF", dependencies: ["TraceModel", "SessionLog", "Timeline", "Wire", "CBabeltrace2"],
+            swiftSettings: strict),
 
         // One round over a private tracefs instance: read, decode, count. Host and guest are traced by the same code.
         .target(
@@ -122,6 +131,10 @@ let package = Package(
         .testTarget(name: "InventoryTests", dependencies: ["Inventory", "TraceModel"], swiftSettings: strict),
         .testTarget(
             name: "SessionLogTests", dependencies: ["SessionLog", "TraceModel", "Wire"], swiftSettings: strict),
+        .testTarget(
+            name: "CTFTests", dependencies: ["CTF", "Decoding", "SessionLog", "TraceModel"],
+            // Traces, read where they lie.
+            exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),
         .testTarget(
             name: "CollectorTests", dependencies: ["Collector", "Decoding", "SessionLog", "TraceModel", "Wire"],

@@ -83,7 +83,7 @@ need_packages() {
 
 # The compiler, and the headers of the libraries that are linked in.
 need_swift() {
-    need_packages zlib1g-dev libzstd-dev
+    need_packages zlib1g-dev libzstd-dev libbabeltrace2-dev
     command -v swift >/dev/null ||
         fail "no swift in PATH; Swift 6.2 or newer is needed: https://www.swift.org/install/linux/"
 }

@@ -111,4 +111,26 @@ package enum Limits {
     package static let jsonDepth = 32
     /// Bytes of a network namespace's socket table: 100,000 Unix sockets of 160 bytes.
     package static let socketTableBytes = 16 << 20
+
+    // MARK: CTF
+
+    /// Directories below the one that was named: LTTng's deepest are six down (session/archives/rotation/ust/uid/0/64-bit).
+    package static let traceDirectoryDepth = 12
+    /// CTF traces in one directory: a session rotated every minute for a day has 1,440 parts for each domain.
+    package static let traceDirectories = 16_384
+    /// Streams of one CTF trace: 16 channels on 256 CPUs.
+    package static let traceStreams = 4096
+    /// Environment entries of one CTF trace; LTTng writes 15.
+    package static let environmentEntries = 256
+    /// Fields of one CTF event, nested ones counted by themselves; the longest of Linux has 45.
+    package static let eventFields = 256
+    /// Structures within structures in one CTF event; LTTng's network headers go four deep.
+    package static let nestedFields = 8
+    /// Bytes of a CTF event's record without texts and sequences.
+    package static let fixedRecordBytes = 16 << 10
+    /// Bytes of one text or sequence of a CTF event; what is longer is cut. Linux's longest is a path.
+    package static let dynamicFieldBytes = pathBytes
+    /// How long events of a CPU wait for the switch that tells which thread was current, in its trace time. An idle CPU
+    /// with its tick stopped switches once a second or less.
+    package static let threadLookaheadNanoseconds: UInt64 = 250_000_000
 }

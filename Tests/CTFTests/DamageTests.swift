@@ -1,0 +1,81 @@
+import CTF
+import Foundation
+import Testing
+import TraceModel
+
+/// Damaged traces: never a trap, a readable message, and what was readable is used.
+struct DamageTests {
+    @Test func `a directory without a trace is named`() throws {
+        let scratch = try Scratch()
+        #expect(throws: CTFError("there is no CTF trace in '\(scratch.path)': no file 'metadata'")) {
+            try open(scratch.path)
+        }
+    }
+
+    @Test func `metadata that is no metadata gives libbabeltrace2's reason`() throws {
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        try Data("hello".utf8).write(to: URL(filePath: "\(path)/kernel/metadata"))
+        #expect {
+            try open(path)
+        } throws: { error in
+            let text = "\(error)"
+            return text.contains("kernel") && text.contains("failed: ") && !text.contains("-addr=")
+        }
+    }
+
+    @Test func `flipped bytes anywhere are survived`() throws {
+        var generator = SystemRandomNumberGenerator()
+        let seed = UInt64.random(in: .min ... .max, using: &generator)
+        var random = SeededGenerator(seed: seed)
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        for file in ["chan_1", "metadata"] {
+            let url = URL(filePath: "\(path)/kernel/\(file)")
+            let original = try Data(contentsOf: url)
+            for _ in 0..<60 {
+                var damaged = original
+                for _ in 0..<Int.random(in: 1...8, using: &random) {
+                    damaged[Int.random(in: 0..<damaged.count, using: &random)] = .random(
+                        in: .min ... .max, using: &random)
+                }
+                try damaged.write(to: url)
+                read(path, seed: seed)
+            }
+            try original.write(to: url)
+        }
+    }
+
+    /// Reads as far as it goes; the batches keep their rules whatever the bytes were.
+    private func read(_ path: String, seed: UInt64) {
+        guard let machines = try? open(path) else { return }
+        for machine in machines {
+            let all = Everything(machine)
+            for batch in all.batches {
+                #expect(batch.headers.count <= Limits.batchEvents, "seed \(seed)")
+                #expect(batch.records.count <= Limits.batchRecordBytes, "seed \(seed)")
+                var before = TraceTicks(0)
+                for header in batch.headers {
+                    #expect(header.ticks >= before, "seed \(seed)")
+                    #expect(Int(header.typeIndex) < all.formats.count, "seed \(seed)")
+                    #expect(Int(header.offset) + Int(header.length) <= batch.records.count, "seed \(seed)")
+                    before = header.ticks
+                }
+            }
+        }
+    }
+}
+
+/// xorshift64*: the same numbers for the same seed.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed | 1 }
+
+    mutating func next() -> UInt64 {
+        state ^= state >> 12
+        state ^= state << 25
+        state ^= state >> 27
+        return state &* 0x2545_F491_4F6C_DD1D
+    }
+}

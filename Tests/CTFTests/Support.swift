@@ -1,0 +1,125 @@
+import CTF
+import Foundation
+import TraceModel
+
+enum Fixtures {
+    static let directory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
+
+    static func path(_ name: String) -> String { directory.appending(path: name).path }
+
+    /// The lab's recordings, where they are: set TANDEM_LAB_DATA to the directory that holds `lttng-plain`.
+    static var lab: String? {
+        guard let path = ProcessInfo.processInfo.environment["TANDEM_LAB_DATA"] else { return nil }
+        return FileManager.default.fileExists(atPath: "\(path)/lttng-plain") ? path : nil
+    }
+
+    static var hasBabeltrace: Bool { FileManager.default.isExecutableFile(atPath: "/usr/bin/babeltrace2") }
+}
+
+/// A directory that is gone afterwards.
+final class Scratch {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appending(path: "tandem-ctf-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// A copy of a fixture, to be damaged.
+    func copy(_ name: String) throws -> String {
+        let target = "\(path)/\(name.split(separator: "/").last ?? "trace")"
+        try FileManager.default.copyItem(atPath: Fixtures.path(name), toPath: target)
+        return target
+    }
+}
+
+/// Everything that a reader gave.
+struct Everything {
+    var batches: [EventBatch] = []
+    var watermarks: [TraceTicks?] = []
+    var formats: [EventFormat] = []
+    var problems: [String] = []
+    var anomalies: [Anomaly: UInt64] = [:]
+
+    init(_ reader: MachineReader) {
+        while let step = reader.next() {
+            batches += step.batches
+            watermarks.append(step.watermark)
+        }
+        formats = reader.formats
+        problems = reader.problems
+        anomalies = reader.anomalies
+    }
+
+    var events: Int { batches.reduce(0) { $0 + $1.headers.count } }
+    var losses: [LossMark] { batches.flatMap(\.losses) }
+
+    var counts: [String: Int] {
+        var counts: [String: Int] = [:]
+        for batch in batches {
+            for header in batch.headers { counts[formats[Int(header.typeIndex)].fullName, default: 0] += 1 }
+        }
+        return counts
+    }
+
+    /// As in babeltrace2's text, in ftrace's words: `name { field = value, … }`, sorted by time.
+    var lines: [(ticks: TraceTicks, text: String)] {
+        var lines: [(TraceTicks, String)] = []
+        for batch in batches {
+            for header in batch.headers { lines.append((header.ticks, line(header, of: batch))) }
+        }
+        return lines.sorted { $0.0 < $1.0 }
+    }
+
+    private func line(_ header: EventHeader, of batch: EventBatch) -> String {
+        let format = formats[Int(header.typeIndex)]
+        let record = Array(batch.records[Int(header.offset)..<Int(header.offset) + Int(header.length)])
+        let fields = format.fields.map { field in
+            switch field.kind {
+            case .integer:
+                let number = IntegerField(field, byteOrder: .native)?.value(in: batch.records.span.bytes, of: header)
+                let value = number ?? 0
+                return "\(field.name) = " + (field.isSigned ? "\(value)" : "\(UInt64(bitPattern: value))")
+            case .text:
+                let bytes = record[field.offset..<field.offset + field.size].prefix { $0 != 0 }
+                return "\(field.name) = \"\(String(decoding: bytes, as: UTF8.self))\""
+            case .dynamic:
+                let word = record[field.offset..<field.offset + 4].reversed().reduce(0) { $0 << 8 | Int($1) }
+                let all = record[(word & 0xffff)...].prefix(word >> 16)
+                if field.type.hasPrefix("__data_loc int") { return "\(field.name) = \(Self.list(Array(all)))" }
+                let bytes = all.prefix { $0 != 0 }
+                return "\(field.name) = \"\(String(decoding: bytes, as: UTF8.self))\""
+            default: return "\(field.name) = ?"
+            }
+        }
+        return "\(format.name) { \(fields.joined(separator: ", ")) }"
+    }
+
+    /// Numbers of four bytes, as babeltrace2 prints a sequence.
+    private static func list(_ bytes: [UInt8]) -> String {
+        let numbers = stride(from: 0, to: bytes.count, by: 4).map { at in
+            bytes[at..<at + 4].reversed().reduce(0) { $0 << 8 | Int($1) }
+        }
+        return "[ \(numbers.enumerated().map { "[\($0)] = \($1)" }.joined(separator: ", ")) ]"
+    }
+}
+
+func open(_ path: String) throws -> [MachineReader] {
+    var problems: [String] = []
+    return try CTFExperiment.open(path, problems: &problems)
+}
+
+/// What a program prints.
+func output(_ arguments: [String]) throws -> String {
+    let process = Process()
+    process.executableURL = URL(filePath: arguments[0])
+    process.arguments = Array(arguments.dropFirst())
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let data = pipe.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return String(decoding: data, as: UTF8.self)
+}
