@@ -106,7 +106,7 @@ package final class MachineReader {
         collect(into: &output)
         for cpu in lanes.keys.sorted() { lanes[cpu]?.finish(into: &output) }
         lanes = [:]
-        if let last = streams.compactMap(\.sink.reached).max() { told = max(told ?? last, last) }
+        told = watermark
     }
 
     /// Nothing earlier will come from any stream, nor out of a lane.
@@ -116,6 +116,8 @@ package final class MachineReader {
             guard let reached = stream.sink.reached else { return told }
             earliest = min(earliest ?? reached, reached)
         }
+        // All have ended.
+        earliest = earliest ?? streams.compactMap(\.sink.reached).max()
         for lane in lanes.values {
             guard let kept = lane.earliest else { continue }
             earliest = min(earliest ?? kept, kept)
