@@ -41,6 +41,8 @@ let package = Package(
         .target(name: "TraceModel", swiftSettings: strict + inlinedElsewhere),
         .target(name: "Decoding", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(name: "Wire", dependencies: ["TraceModel"], swiftSettings: strict),
+        // trace-cmd's files: bytes in, values out. Decompression is a closure that an edge fills.
+        .target(name: "TraceDat", dependencies: ["TraceModel", "Decoding"], swiftSettings: strict),
         .target(name: "Timeline", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(name: "Analysis", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(name: "Views", dependencies: ["TraceModel"], swiftSettings: strict),
@@ -65,6 +67,10 @@ let package = Package(
         .target(
             name: "CTF", dependencies: ["TraceModel", "SessionLog", "Timeline", "Wire", "CBabeltrace2"],
             swiftSettings: strict),
+        // trace.dat files on disk: mapped and decompressed for the room that reads them, and turned into recordings and back.
+        .target(
+            name: "TraceFiles",
+            dependencies: ["TraceModel", "TraceDat", "Compression"], swiftSettings: strict),
 
         // One round over a private tracefs instance: read, decode, count. Host and guest are traced by the same code.
         .target(
@@ -126,6 +132,10 @@ let package = Package(
             exclude: ["Golden"], swiftSettings: strict),
         .testTarget(name: "TransportTests", dependencies: ["Transport"], swiftSettings: strict),
         .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
+        .testTarget(
+            name: "TraceDatTests",
+            dependencies: ["Compression", "Decoding", "RecordingSupport", "TraceDat", "TraceFiles", "TraceModel"],
+            swiftSettings: strict),
         .testTarget(name: "CaptureTests", dependencies: ["Capture", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: strict),
         .testTarget(name: "InventoryTests", dependencies: ["Inventory", "TraceModel"], swiftSettings: strict),

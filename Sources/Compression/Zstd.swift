@@ -37,8 +37,8 @@ final class Zstd {
     func decompress(_ bytes: RawSpan, maximumBytes: Int) -> Result<[UInt8], Codec.Reason> {
         let claimed = unsafe bytes.withUnsafeBytes { unsafe ZSTD_getFrameContentSize($0.baseAddress, $0.count) }
         // A frame need not say its size; then the bound is the room.
-        let room = claimed == ZSTD_CONTENTSIZE_UNKNOWN ? UInt64(max(0, maximumBytes)) : claimed
-        guard claimed != ZSTD_CONTENTSIZE_ERROR else {
+        let room = claimed == unknownSize ? UInt64(max(0, maximumBytes)) : claimed
+        guard claimed != noSize else {
             return .failure(Codec.Reason(text: "they are not the beginning of a frame"))
         }
         guard room <= UInt64(max(0, maximumBytes)) else {
@@ -61,6 +61,6 @@ final class Zstd {
     }
 }
 
-/// `ZSTD_CONTENTSIZE_UNKNOWN` and `_ERROR` (zstd.h) are expressions that are not imported.
-private let ZSTD_CONTENTSIZE_UNKNOWN = UInt64.max
-private let ZSTD_CONTENTSIZE_ERROR = UInt64.max - 1
+/// `ZSTD_CONTENTSIZE_UNKNOWN` and `ZSTD_CONTENTSIZE_ERROR` (zstd.h): expressions, which are not imported.
+private let unknownSize = UInt64.max
+private let noSize = UInt64.max - 1

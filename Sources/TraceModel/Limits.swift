@@ -133,4 +133,19 @@ package enum Limits {
     /// How long events of a CPU wait for the switch that tells which thread was current, in its trace time. An idle CPU
     /// with its tick stopped switches once a second or less.
     package static let threadLookaheadNanoseconds: UInt64 = 250_000_000
+
+    // MARK: trace.dat files
+
+    /// Bytes of one section, decompressed. The largest are the symbols: 12 MB of a kernel with all its modules.
+    package static let traceDatSectionBytes = 64 << 20
+    /// Bytes of a sub-buffer (4 KiB unless told otherwise): its 10,922 records and the 4,096 of a turn fit one batch.
+    package static let traceDatSubBufferBytes: UInt32 = 128 << 10
+    /// Bytes of one compressed chunk of events: trace-cmd's have ten sub-buffers.
+    package static let traceDatChunkBytes = 16 << 20
+    /// Sections of options: trace-cmd writes three, and one more with each step of a conversion.
+    package static let traceDatOptionSections = 256
+    /// Ring buffers of one file, each a tracefs instance of somebody.
+    package static let traceDatBuffers = 1024
+    /// Guests of one session: each had a process of trace-cmd for each of its CPUs.
+    package static let traceDatGuests = 1024
 }

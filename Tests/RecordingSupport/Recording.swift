@@ -118,7 +118,7 @@ package struct Recording {
     }
 
     /// Turns each print format into a literal of spaces without arguments, of the same length.
-    private static func blankPrintFormats(_ head: inout [UInt8]) {
+    package static func blankPrintFormats(_ head: inout [UInt8]) {
         let marker = Array("\nprint fmt: ".utf8)
         var index = 0
         while index + marker.count < head.count {

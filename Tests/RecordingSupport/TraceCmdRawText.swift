@@ -42,8 +42,11 @@ package struct TraceCmdRawText {
     }
 
     private var events: [Event]
+    private let areTicksPlain: Bool
 
-    package init(_ table: FormatTable) {
+    /// With `areTicksPlain`, times are the numbers that the clock gave, as `report --raw-ts` shows them.
+    package init(_ table: FormatTable, areTicksPlain: Bool = false) {
+        self.areTicksPlain = areTicksPlain
         events = table.formats.map { format in
             let name = "\(format.name):"
             return Event(
@@ -71,9 +74,13 @@ package struct TraceCmdRawText {
         let type = Int(header.typeIndex)
         var text: [UInt8] = []
         text.reserveCapacity(512)
-        Self.append(header.ticks.rawValue / 1_000_000_000, to: &text)
-        text.append(UInt8(ascii: "."))
-        Self.append(header.ticks.rawValue % 1_000_000_000, minimumDigits: 9, to: &text)
+        if areTicksPlain {
+            Self.append(header.ticks.rawValue, to: &text)
+        } else {
+            Self.append(header.ticks.rawValue / 1_000_000_000, to: &text)
+            text.append(UInt8(ascii: "."))
+            Self.append(header.ticks.rawValue % 1_000_000_000, minimumDigits: 9, to: &text)
+        }
         text += [UInt8(ascii: ":"), UInt8(ascii: " ")]
         text += events[type].name
         for index in events[type].fields.indices {

@@ -1,0 +1,67 @@
+import Compression
+package import TraceDat
+package import TraceModel
+
+/// A trace.dat file, open: what it says of itself, and its events in order.
+package final class TraceDatSource {
+    package let path: String
+    package let file: TraceDatFile
+    private let mapped: MappedFile
+    private let codecs = Codecs()
+
+    package init(opening path: String) throws(TraceDatError) {
+        self.path = path
+        let mapped = try MappedFile(opening: path)
+        let codecs = self.codecs
+        do throws(TraceDatError) {
+            file = try mapped.withBytes { (bytes) throws(TraceDatError) in
+                try TraceDatFile.read(bytes, decompress: codecs.decompress)
+            }
+        } catch {
+            throw TraceDatError("'\(path)': \(error.subject)", error.problem, offset: error.offset)
+        }
+        self.mapped = mapped
+    }
+
+    /// The recording kernel's symbols; nil when the file has none.
+    package func symbols() throws(TraceDatError) -> [UInt8]? {
+        try mapped.withBytes { (bytes) throws(TraceDatError) in
+            try file.symbols(in: bytes, decompress: codecs.decompress)
+        }
+    }
+
+    /// The events of one of the file's buffers.
+    package func events(of buffer: TraceDatFile.Buffer) throws(TraceDatError) -> TraceDatEvents {
+        try mapped.withBytes { (bytes) throws(TraceDatError) in
+            try TraceDatEvents(file, buffer: buffer, in: bytes, decompress: codecs.decompress)
+        }
+    }
+
+    /// The next of `events`, which are this file's; false when there are no more.
+    package func read(_ events: inout TraceDatEvents, into batch: inout EventBatch) throws(TraceDatError) -> Bool {
+        try mapped.withBytes { (bytes) throws(TraceDatError) in
+            try events.read(in: bytes, into: &batch, decompress: codecs.decompress)
+        }
+    }
+}
+
+/// The decompressors that the files of a session need, made when first asked for.
+final class Codecs {
+    private var known: [CompressionAlgorithm: Codec] = [:]
+
+    func decompress(_ name: String, _ block: RawSpan, _ maximumBytes: Int) throws(TraceDatError) -> [UInt8] {
+        guard let algorithm = CompressionAlgorithm(rawValue: name) else {
+            throw TraceDatError(
+                "the compression", "the file names '\(name.sanitized)'; none, zlib and zstd can be read")
+        }
+        guard let codec = known[algorithm] ?? Codec(algorithm) else {
+            throw TraceDatError("the compression", "there is no memory for \(name)")
+        }
+        known[algorithm] = codec
+        do throws(CompressionError) {
+            return try codec.decompress(block, maximumBytes: maximumBytes)
+        } catch {
+            throw TraceDatError("a compressed block", error.description)
+        }
+    }
+}
