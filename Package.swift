@@ -47,6 +47,9 @@ let package = Package(
         .target(name: "Analysis", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(name: "Views", dependencies: ["TraceModel"], swiftSettings: strict),
 
+        // A value's whole state to bytes and back, for checkpoints of the analysis.
+        .target(name: "StateCoding", swiftSettings: strict),
+
         // Edges: bytes in and out, nothing decided.
         // Sockets. Cannot name a message.
         .target(name: "Transport", dependencies: ["CLinux"], swiftSettings: strict),
@@ -124,6 +127,7 @@ let package = Package(
         .testTarget(name: "TraceModelTests", dependencies: ["TraceModel"], swiftSettings: strict),
         .testTarget(name: "DecodingTests", dependencies: ["Decoding", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "TraceModel"], swiftSettings: strict),
+        .testTarget(name: "StateCodingTests", dependencies: ["StateCoding"], swiftSettings: strict),
         .testTarget(name: "TimelineTests", dependencies: ["TraceModel", "Timeline"], swiftSettings: strict),
         .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "TraceModel"], swiftSettings: strict),
         .testTarget(
