@@ -90,7 +90,7 @@ let package = Package(
             dependencies: [
                 "TraceModel", "Capture", "Decoding", "Recorder", "Wire", "Transport", "Threading", "Timeline",
                 "Analysis",
-                "SessionLog", "Inventory",
+                "SessionLog", "Inventory", "StateCoding",
             ], swiftSettings: strict),
         // The terminal: raw mode, keys, signals, the screen. Draws frames and decides nothing about them.
         .target(name: "Console", dependencies: ["TraceModel", "Views"], swiftSettings: strict),

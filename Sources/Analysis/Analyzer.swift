@@ -16,9 +16,11 @@ package import TraceModel
 /// Work per event is constant, but for a switch of a CPU for which vCPUs wait: that gives each of them a slice of the
 /// blame. In a steady state nothing is allocated.
 ///
+/// `Codable`, like all that it consists of, because its whole state is written into the checkpoints of recordings.
+///
 /// Totals are final for every closed interval. The open interval of a vCPU is counted as if it lasted, so that when a
 /// loss comes to light afterwards, a later snapshot can show less time in a state than an earlier one, and more `unknown`.
-package struct Analyzer: Sendable {
+package struct Analyzer: Sendable, Codable {
     let start: Int64
     /// Everything up to here is analyzed.
     var now: Int64
@@ -26,7 +28,7 @@ package struct Analyzer: Sendable {
     private let latest: Int64
 
     var host = HostBinding()
-    var exitReasonName: @Sendable (UInt64, UInt64) -> String? = { _, _ in nil }
+    var exitReasonName = ExitReasonNaming()
     var hostNames = TaskNames()
     var kernelThreads = KernelThreads()
     var cpus: [HostCPU] = []
@@ -66,9 +68,14 @@ package struct Analyzer: Sendable {
             return
         }
         host = HostBinding(formats)
-        self.exitReasonName = exitReasonName
+        self.exitReasonName.name = exitReasonName
         if !host.unusable.isEmpty { anomalies.add(.fieldMissing, UInt64(host.unusable.count)) }
         for slot in vcpus.indices where vcpus[slot].phase == .live { refreshKnowledge(of: slot) }
+    }
+
+    /// Gives an analyzer that came out of a checkpoint the host's names of exit reasons again: a function is no state.
+    package mutating func restore(exitReasonName: @escaping @Sendable (UInt64, UInt64) -> String?) {
+        self.exitReasonName.name = exitReasonName
     }
 
     /// The name of a thread that was there before the trace began.
@@ -164,6 +171,9 @@ package struct Analyzer: Sendable {
             slotByTID[tid].flatMap { machines[vcpus[Int($0)].machine] }?.isProvisional ?? false
         }
     }
+
+    /// Everything up to here is analyzed, or given up.
+    package var analyzedUntil: HostTime { HostTime(nanoseconds: now) }
 
     /// What cannot be known with the events that are there, and why: plain sentences.
     package var limits: [String] {

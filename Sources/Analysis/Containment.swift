@@ -4,7 +4,7 @@
 /// wrongly. The true time lies within ± the bound: an event shortly after an exit may belong before it, and one shortly
 /// before an entry may belong after it. The second kind waits here until an entry comes in time, or cannot any more.
 /// Events that wait together are judged by the first of them.
-struct Containment: Sendable {
+struct Containment: Sendable, Codable {
     private var leftAt = Int64.min
     private var waiting: UInt64 = 0
     private var waitingSince: Int64 = 0

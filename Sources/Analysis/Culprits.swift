@@ -1,7 +1,7 @@
 import TraceModel
 
 /// Who is on a host CPU.
-struct Occupant: Sendable {
+struct Occupant: Sendable, Codable {
     static let unknownTID: Int32 = -1
 
     var tid: Int32
@@ -20,8 +20,8 @@ struct Occupant: Sendable {
 /// When it is full the lightest row makes room and goes into `other`: on a host that compiles, thousands of short-lived
 /// threads pass by, and the row of a lasting culprit must not depend on having come first. The sum over all rows and
 /// `other` is exact always; a single row is a lower bound once anything is in `other`.
-struct CulpritTable: Sendable {
-    struct Row: Sendable {
+struct CulpritTable: Sendable, Codable {
+    struct Row: Sendable, Codable {
         var occupant: Occupant
         /// Ready intervals in which it had the CPU at some time.
         var count: UInt64

@@ -1,7 +1,7 @@
 /// Why a vCPU left guest mode: the number that `kvm_exit` carries, and whose numbering it is.
-struct ExitCode: Hashable, Sendable {
+struct ExitCode: Hashable, Sendable, Codable {
     /// The numbering, by the `isa` field of `kvm_exit` (`KVM_ISA_VMX`, `KVM_ISA_SVM` in arch/x86/kvm/trace.h).
-    enum ISA: UInt8, Sendable {
+    enum ISA: UInt8, Sendable, Codable {
         case none = 0
         case vmx = 1
         case svm = 2

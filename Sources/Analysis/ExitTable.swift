@@ -5,8 +5,8 @@ import TraceModel
 /// Reasons are sparse (SVM's nested page fault is 0x400, its VMGEXIT codes begin at 0x8000_0001), so rows are found
 /// through a small open hash table of row numbers. Rows never move: the state machine keeps the one of the exit that is
 /// being handled. Allocates only when a new reason appears.
-struct ExitTable: Sendable {
-    struct Row: Sendable {
+struct ExitTable: Sendable, Codable {
+    struct Row: Sendable, Codable {
         var exit: ExitCode
         var count: UInt64
         var nanoseconds: Int64

@@ -4,8 +4,8 @@ import TraceModel
 ///
 /// The guest is not trusted with more than its own rows: its times move no clock, its CPU numbers are bounded, and its
 /// task names are bytes until somebody sanitizes them.
-struct GuestSource: Sendable {
-    struct CPU: Sendable {
+struct GuestSource: Sendable, Codable {
+    struct CPU: Sendable, Codable {
         var tid: Int32 = 0
         var comm = Comm()
         /// A switch told, and nothing was lost since.

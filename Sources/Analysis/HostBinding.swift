@@ -1,14 +1,14 @@
 import TraceModel
 
 /// What an event of the host means to the analysis.
-enum HostEvent: UInt8, Sendable {
+enum HostEvent: UInt8, Sendable, Codable {
     case other
     case switched, waking, wakeup, wakeupNew, migrated, processExit, processExec
     case entry, exit, userspaceExit, vcpuWakeup
 }
 
 /// What the host's events can tell at all, given which of them are bound.
-struct Knowledge: Equatable, Sendable {
+struct Knowledge: Equatable, Sendable, Codable {
     /// `kvm_entry` and `kvm_exit`: guest code can be told from hypervisor code.
     var guestMode = false
     /// `sched_switch`: it is known which thread has a CPU, and why one lost it.
@@ -19,8 +19,8 @@ struct Knowledge: Equatable, Sendable {
 ///
 /// An event that the kernel does not have, or that lacks a field without which it says nothing, stays unbound; the
 /// sentences of `limits` say what cannot be known then.
-struct HostBinding: Sendable {
-    struct Switch: Sendable {
+struct HostBinding: Sendable, Codable {
+    struct Switch: Sendable, Codable {
         let previousTID: IntegerField
         let previousState: IntegerField
         let nextTID: IntegerField
@@ -29,17 +29,17 @@ struct HostBinding: Sendable {
         let meaning: PreviousState
     }
 
-    struct Wake: Sendable {
+    struct Wake: Sendable, Codable {
         let tid: IntegerField
         let targetCPU: IntegerField?
     }
 
-    struct Migration: Sendable {
+    struct Migration: Sendable, Codable {
         let tid: IntegerField
         let destinationCPU: IntegerField
     }
 
-    struct Exit: Sendable {
+    struct Exit: Sendable, Codable {
         /// `exit_reason`; on arm64 `ret`.
         let reason: IntegerField
         let isa: IntegerField?
@@ -48,7 +48,7 @@ struct HostBinding: Sendable {
         let vcpu: IntegerField?
     }
 
-    struct UserspaceExit: Sendable {
+    struct UserspaceExit: Sendable, Codable {
         let reason: IntegerField?
         let error: IntegerField?
     }

@@ -1,7 +1,7 @@
 import TraceModel
 
 /// One CPU of the host: which thread is on it, who waits for it, and how its time was spent.
-struct HostCPU: Sendable {
+struct HostCPU: Sendable, Codable {
     private static let noVCPU: Int32 = -1
 
     /// The thread on it; `Occupant.unknown` when that is not known.

@@ -5,7 +5,7 @@ import TraceModel
 /// Scheduler events do not say. The collector tells what it read in /proc when the session began; threads that were born
 /// later are recognized by name. That is a heuristic: a user-space thread may call itself `kworker/0:1` too. It decides
 /// only in which group a culprit is shown, never how much time it is given.
-struct KernelThreads: Sendable {
+struct KernelThreads: Sendable, Codable {
     private var tids: Set<Int32> = []
 
     mutating func insert(_ tid: Int32) {

@@ -1,7 +1,7 @@
 import TraceModel
 
 /// One virtual machine: a VMM process, or, until somebody tells whose it is, a single vCPU thread on its own.
-struct Machine: Sendable {
+struct Machine: Sendable, Codable {
     /// Unlike a process id or a slot, never used twice; never 0.
     let serial: UInt32
     private(set) var name: String

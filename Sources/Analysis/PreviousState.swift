@@ -5,7 +5,7 @@ import TraceModel
 /// The kernel reports zero for a runnable task, or, when it was preempted rather than yielding, the one bit above all
 /// that it reports (`TASK_REPORT_MAX`, shown as `R+`). Which bit that is has changed: 0x100 since Linux 4.14, 0x400 or
 /// more before. The event's own format tells: its table of flags ends with the highest reported one.
-struct PreviousState: Sendable {
+struct PreviousState: Sendable, Codable {
     /// `R+`.
     let preemptedBit: Int64
     /// `X` and `Z`: the task will never run again.

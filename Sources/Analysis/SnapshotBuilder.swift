@@ -76,7 +76,7 @@ extension Analyzer {
 
     private func exitName(_ exit: ExitCode) -> String {
         switch exit.isa {
-        case .vmx, .svm: exitReasonName(UInt64(exit.reason), UInt64(exit.isa.rawValue)) ?? exit.name
+        case .vmx, .svm: exitReasonName.name(UInt64(exit.reason), UInt64(exit.isa.rawValue)) ?? exit.name
         case .arm64, .none: exit.name
         }
     }

@@ -1,7 +1,7 @@
 import TraceModel
 
 /// Names of threads that were there before the trace began, for those that no `sched_switch` has named yet.
-struct TaskNames: Sendable {
+struct TaskNames: Sendable, Codable {
     private var names: [Int32: Comm] = [:]
 
     /// Beyond `Limits.taskNames` the table starts anew.

@@ -10,8 +10,8 @@ import TraceModel
 /// The states are those of the design's table. Three questions decide between them: is the thread on a host CPU (`cpu`),
 /// what does it do there when it is not in the guest (`outside`), and what would it mean if it went to sleep
 /// (`sleepMeaning`). All three are forgotten when events are lost.
-struct VCPU: Sendable {
-    enum Phase: UInt8, Sendable {
+struct VCPU: Sendable, Codable {
+    enum Phase: UInt8, Sendable, Codable {
         case live
         /// The thread ended: its times stand still, its figures stay listed.
         case retired
@@ -20,7 +20,7 @@ struct VCPU: Sendable {
     }
 
     /// Which of entry and exit came last, for the check that they alternate.
-    private enum GuestMode: UInt8 {
+    private enum GuestMode: UInt8, Codable {
         case unknown, inside, outside
     }
 

@@ -1,6 +1,7 @@
 import Analysis
 import Decoding
 package import SessionLog
+import StateCoding
 import Timeline
 package import TraceModel
 import Wire
@@ -14,7 +15,7 @@ import Wire
 /// input ─▶ BatchDecoder ─▶ ClockMap.place ─▶ Merger ─▶ Analyzer ─▶ snapshot()
 ///          (guests)        ticks → host time  one order  states
 /// ```
-package struct CollectorPipeline {
+package struct CollectorPipeline: Codable {
     private var sources: [CollectorSource] = []
     private var merger: Merger
     private var analyzer: Analyzer
@@ -25,6 +26,9 @@ package struct CollectorPipeline {
     package private(set) var horizon = HostTime(nanoseconds: 0)
     /// The latest host time that the host's own watermark told.
     private var hostNow = HostTime(nanoseconds: 0)
+    /// Nothing later is analyzed; see `hold`.
+    private var limit: HostTime?
+    private var heldLoss: SourceID?
 
     package init() {
         merger = Merger(maxLagNanoseconds: Limits.mergeLagNanoseconds, maxEvents: Limits.mergeEvents)
@@ -73,7 +77,7 @@ package struct CollectorPipeline {
             sources[index].state = isFailure ? .gone(reason) : .drained
             merger.endSource(source)
             analyze()
-            if isFailure { analyzer.sourceGone(source, at: hostNow) }
+            if isFailure { lose(source) }
         }
     }
 
@@ -97,7 +101,7 @@ package struct CollectorPipeline {
         switch message {
         case .batch(let body):
             do throws(MessageError) {
-                let batch = try sources[index].decoder.decode(body)
+                let batch = try sources[index].decode(body)
                 // Batches of the host and of files are encoded in recordings only: they came over no wire.
                 if !sources[index].facts.endpoint.isEmpty {
                     sources[index].bytes &+= UInt64(body.count + Frame.headerBytes)
@@ -131,18 +135,88 @@ package struct CollectorPipeline {
 
     /// Releases what the watermarks allow into the analyzer.
     private mutating func analyze() {
-        guard let reached = Self.release(from: &merger, into: &analyzer), reached > horizon else { return }
+        guard let reached = Self.release(from: &merger, notAfter: limit, into: &analyzer), reached > horizon else {
+            return
+        }
         horizon = reached
-        analyzer.advance(to: reached)
+        analyzer.advance(to: min(reached, limit ?? reached))
+    }
+
+    /// From the host's present on: held back when that is later than the time to hold at.
+    private mutating func lose(_ source: SourceID) {
+        if let limit, hostNow > limit {
+            heldLoss = source
+        } else {
+            analyzer.sourceGone(source, at: hostNow)
+        }
     }
 
     /// Static, so that the merger can be drained while the analyzer takes the events: two parts of one value.
-    private static func release(from merger: inout Merger, into analyzer: inout Analyzer) -> HostTime? {
-        merger.drain { placed, range in
+    private static func release(
+        from merger: inout Merger, notAfter limit: HostTime?, into analyzer: inout Analyzer
+    ) -> HostTime? {
+        merger.drain(notAfter: limit) { placed, range in
             analyzer.apply(
                 placed.batch, times: placed.times, range: range, source: placed.source,
                 boundNanoseconds: placed.boundNanoseconds)
         }
+    }
+
+    // MARK: Checkpoints
+
+    /// The whole state, but for what the openings of the sources told: those are in the recording.
+    package func checkpoint() throws -> [UInt8] { try StateEncoder.encode(self) }
+
+    /// The pipeline that made a checkpoint, given the openings of all its sources. Feeding both the same inputs from here on
+    /// makes no difference.
+    package init(checkpoint: [UInt8], openings: [LogRecord]) throws {
+        self = try StateDecoder.decode(CollectorPipeline.self, from: checkpoint)
+        for record in openings {
+            guard case .sourceOpened(let id, let facts, let formats, _) = record, let index = index(of: id) else {
+                continue
+            }
+            sources[index].reopen(SourceOpening(facts, formats: formats))
+            if id == .host { analyzer.restore(exitReasonName: sources[index].exitReasonName) }
+        }
+        guard sources.allSatisfy({ !$0.facts.name.isEmpty }) else {
+            throw StateError(description: "the checkpoint has a source whose opening is missing")
+        }
+    }
+
+    // MARK: Instants
+
+    /// The state at instants before this can only be found by beginning again.
+    package var analyzedUntil: HostTime { analyzer.analyzedUntil }
+
+    /// Lets nothing later than `time` into the analysis, until `release` or a later instant to hold at.
+    package mutating func hold(at time: HostTime) {
+        limit = time
+        goOn()
+    }
+
+    /// Something later than the time to hold at would have been analyzed: all that happened up to it has been.
+    package var isHeld: Bool { merger.isHeld || heldLoss != nil }
+
+    /// Goes on as if it had never been held.
+    package mutating func release() {
+        guard limit != nil else { return }
+        limit = nil
+        goOn()
+        analyzer.advance(to: horizon)
+    }
+
+    private mutating func goOn() {
+        analyze()
+        guard let source = heldLoss else { return }
+        heldLoss = nil
+        lose(source)
+    }
+
+    /// Everything as it was at `time`, given that nothing later was analyzed. What follows is the same with it or without.
+    package func snapshot(at time: HostTime) -> Snapshot {
+        var past = self
+        past.analyzer.advance(to: time)
+        return past.snapshot()
     }
 
     /// Host threads that kvm events named and nobody has identified yet: look them up, and tell `.machine`.

@@ -5,17 +5,15 @@ import TraceModel
 import Wire
 
 /// What the pipeline keeps of one source: its formats, its clock and its books.
-struct CollectorSource {
-    enum State {
+struct CollectorSource: Codable {
+    enum State: Codable {
         case live
         case drained
         case gone(String)
     }
 
     let id: SourceID
-    let facts: SourceFacts
-    private(set) var formats: FormatTable
-    var decoder: BatchDecoder
+    private var opening: SourceOpening
     var clock: ClockMap
     var state = State.live
     var vmmPID: Int32?
@@ -24,48 +22,26 @@ struct CollectorSource {
     var statistics: SourceStatistics?
     var onlineCPUs: Int
     private var lost = Snapshot.Lost()
-    /// Names of exit reasons from this kernel's own `kvm_exit` format.
-    private var reasons: ExitReasonNames?
 
     init(id: SourceID, facts: SourceFacts) {
         self.id = id
-        self.facts = facts
-        formats = FormatTable(byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize)
-        decoder = BatchDecoder(formats: formats)
+        opening = SourceOpening(facts)
         clock = ClockMap(clock: facts.prepared.clock, identity: facts.isHost)
         onlineCPUs = facts.prepared.cpus.count
     }
 
-    /// Formats keep the order in which the source told them: it gives events their type index.
+    var facts: SourceFacts { opening.facts }
+    var formats: FormatTable { opening.formats }
+    var exitReasonName: @Sendable (UInt64, UInt64) -> String? { opening.exitReasonName }
+
     mutating func add(_ message: FormatMessage, anomalies: inout AnomalyCounts) {
-        do throws(EventFormatError) {
-            let format = try EventFormatParser.parse(message.text, system: message.system)
-            guard formats.append(format) == formats.formats.count - 1 else { return }
-            decoder.append(format)
-            if format.system == "kvm", format.name == "kvm_exit" { reasons = ExitReasonNames(format: format) }
-        } catch {
-            // A placeholder keeps later type indices right; its events cannot be read.
-            let placeholder = EventFormat(
-                kernelID: UInt16.max - UInt16(truncatingIfNeeded: formats.formats.count), system: message.system,
-                name: "unreadable", fields: [], text: message.text)
-            formats.append(placeholder)
-            decoder.append(placeholder)
-            anomalies.add(.fieldMissing)
-        }
+        opening.add(message, anomalies: &anomalies)
     }
 
-    /// The formats as the events' type indices count them.
-    static func table(_ facts: SourceFacts, _ messages: [FormatMessage]) -> FormatTable {
-        var source = CollectorSource(id: .host, facts: facts)
-        var anomalies = AnomalyCounts()
-        for message in messages { source.add(message, anomalies: &anomalies) }
-        return source.formats
-    }
+    mutating func decode(_ body: [UInt8]) throws(MessageError) -> EventBatch { try opening.decoder.decode(body) }
 
-    var exitReasonName: @Sendable (UInt64, UInt64) -> String? {
-        let reasons = self.reasons
-        return { reason, isa in reasons?.name(reason: reason, isa: isa) }
-    }
+    /// After a checkpoint, which holds nothing of the opening.
+    mutating func reopen(_ opening: SourceOpening) { self.opening = opening }
 
     mutating func count(_ batch: EventBatch) {
         events &+= UInt64(batch.headers.count)

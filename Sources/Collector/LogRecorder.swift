@@ -30,7 +30,8 @@ package struct LogRecorder {
                 try writer.append(record)
             case .batch(let source, let batch):
                 if let opening = openings.removeValue(forKey: source) {
-                    encoders[source] = BatchEncoder(formats: CollectorSource.table(opening.facts, opening.formats))
+                    encoders[source] = BatchEncoder(
+                        formats: SourceOpening(opening.facts, formats: opening.formats).formats)
                 }
                 for frame in encoders[source]?.frames(for: batch) ?? [] { try writer.append(frame, source: source) }
             }

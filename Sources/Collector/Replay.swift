@@ -10,6 +10,7 @@ package struct Replay {
 
     /// Inputs until the analysis has reached `time`, or to the end; false at the end.
     package mutating func advance(to time: HostTime?) throws -> Bool {
+        pipeline.release()
         while let next = try input.next() {
             pipeline.apply(next)
             // Threads were identified when the session was live; the answers are in the recording.
@@ -17,6 +18,17 @@ package struct Replay {
             if let time, pipeline.horizon >= time { return true }
         }
         return false
+    }
+
+    /// Everything exactly as it was at `time`, or at the end where that came before. Later instants may be asked after it,
+    /// and the replay may go on.
+    package mutating func snapshot(at time: HostTime) throws -> Snapshot {
+        pipeline.hold(at: time)
+        while !pipeline.isHeld, let next = try input.next() {
+            pipeline.apply(next)
+            _ = pipeline.takeUnidentifiedThreads()
+        }
+        return pipeline.isHeld ? pipeline.snapshot(at: time) : pipeline.snapshot()
     }
 
     package var horizon: HostTime { pipeline.horizon }

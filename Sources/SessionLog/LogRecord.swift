@@ -22,7 +22,7 @@ package enum LogRecord: Hashable, Sendable {
 }
 
 /// What a session is, for whoever opens its log later.
-package struct SessionFacts: Hashable, Sendable {
+package struct SessionFacts: Hashable, Sendable, Codable {
     package var program: String
     package var hostname: String
     package var kernelRelease: String

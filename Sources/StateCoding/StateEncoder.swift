@@ -28,6 +28,8 @@ package enum StateEncoder {
 /// Why a state cannot be written or read. A reader then does without the checkpoint.
 package struct StateError: Error, Hashable, Sendable, CustomStringConvertible {
     package var description: String
+
+    package init(description: String) { self.description = description }
 }
 
 private final class StateSink {

@@ -28,15 +28,15 @@
 /// arithmetic is on differences within the horizon (7·10¹⁰ ns, exact in a `Double` to 10⁻⁵ ns), at any uptime.
 import TraceModel
 
-struct ClockConstraints: Sendable {
+struct ClockConstraints: Sendable, Codable {
     enum Side { case floor, ceiling }
 
-    struct Point: Sendable {
+    struct Point: Sendable, Codable {
         var ticks: TraceTicks
         var host: HostTime
     }
 
-    private struct Window {
+    private struct Window: Codable {
         var number: Int64
         var floor: Point?
         var ceiling: Point?

@@ -7,7 +7,7 @@
 /// bound is convex and largest at one of the ends.
 import TraceModel
 
-struct ClockLine: Sendable {
+struct ClockLine: Sendable, Codable {
     /// The newest measurement, where the line was laid.
     let ticks: TraceTicks
     let host: HostTime

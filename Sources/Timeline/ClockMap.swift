@@ -10,7 +10,13 @@
 /// Pure and deterministic: it reads no clock, so a replay of the same inputs gives the same times.
 package import TraceModel
 
-package struct ClockMap: Sendable {
+package struct ClockMap: Sendable, Codable {
+    /// A watermark that was given out.
+    struct Promise: Codable {
+        var ticks: TraceTicks
+        var time: HostTime
+    }
+
     /// What a probe did to the map.
     package enum Outcome: Hashable, Sendable {
         case used
@@ -43,7 +49,7 @@ package struct ClockMap: Sendable {
     /// Per CPU, the last time given out in this epoch.
     var floors: [Int64] = []
     /// The last watermark given out in this epoch.
-    var promised: (ticks: TraceTicks, time: HostTime)?
+    var promised: Promise?
     /// The latest ticks seen, for which `status` speaks.
     var latest: TraceTicks?
     /// When KVM told the last change.

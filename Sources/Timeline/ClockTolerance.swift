@@ -13,7 +13,7 @@
 /// Where the host's trace clock is of the second kind, its tolerance is the one to give, whatever the guest's clock.
 package import TraceModel
 
-package struct ClockTolerance: Hashable, Sendable {
+package struct ClockTolerance: Hashable, Sendable, Codable {
     /// How far the rate of a nanosecond clock, or of any clock against its own past, may be from 1.
     package var driftPPM: Double
     /// How much two rates within `horizonNanoseconds` may differ.

@@ -4,7 +4,7 @@
 /// rates of one clock can differ (`ClockTolerance`).
 import TraceModel
 
-struct GivenLine: Sendable {
+struct GivenLine: Sendable, Codable {
     let cpu: Int?
     let method: String
     private let knots: [GivenClock.Knot]

@@ -10,8 +10,8 @@
 /// either; it then stays with the earlier and the bound says how far away the other would be.
 import TraceModel
 
-struct KVMLine: Sendable {
-    struct Stretch: Sendable {
+struct KVMLine: Sendable, Codable {
+    struct Stretch: Sendable, Codable {
         var since: HostTime
         var scale: TSCScale
         var vcpu: KVMClock.VCPU

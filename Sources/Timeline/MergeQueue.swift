@@ -1,12 +1,12 @@
 /// The batches of one CPU of one source that wait to be merged, in their own order.
 import TraceModel
 
-struct MergeQueue: Sendable {
+struct MergeQueue: Sendable, Codable {
     /// Where a queue stands among those whose heads have the same time.
     ///
     /// The epoch belongs to it because the first events of a new epoch may lie before the last ones of the old: in one
     /// queue they would wait behind a time that was wrong, for as long as the guest's clock had jumped.
-    struct Rank: Comparable {
+    struct Rank: Comparable, Codable {
         var source: SourceID
         var cpu: Int
         var epoch: Int

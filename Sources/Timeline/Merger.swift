@@ -19,8 +19,8 @@
 /// turn comes: at the time of the event before it on its CPU.
 package import TraceModel
 
-package struct Merger: Sendable {
-    private struct Source {
+package struct Merger: Sendable, Codable {
+    private struct Source: Codable {
         let id: SourceID
         let isReference: Bool
         /// No event before it will come; nil until the source, or the reference for it, has spoken.
@@ -41,6 +41,8 @@ package struct Merger: Sendable {
     /// Everything before it has gone out.
     private var horizon: HostTime?
 
+    /// The last drain stopped at the limit that it was given.
+    package private(set) var isHeld = false
     /// Events held; a batch of loss marks only counts as one.
     package private(set) var pendingEvents = 0
     /// Events that went out before their turn was certain, because more than `maxEvents` were held.
@@ -117,17 +119,30 @@ package struct Merger: Sendable {
 
     /// Hands over, in order, every event whose turn has come. Returns the time before which all has gone out (never goes
     /// back), or nil while that cannot be told.
-    package mutating func drain(_ body: (borrowing PlacedBatch, Range<Int>) -> Void) -> HostTime? {
+    ///
+    /// Nothing later than `limit` goes out; `isHeld` says whether something would have. A drain without the limit, before
+    /// anything else is told, then gives the rest, as if there had been one drain only.
+    package mutating func drain(
+        notAfter limit: HostTime? = nil, _ body: (borrowing PlacedBatch, Range<Int>) -> Void
+    ) -> HostTime? {
+        isHeld = false
         switch releasable() {
         case .nothing: break
         case .before(let end):
-            merge(upTo: end.advanced(by: -1).nanoseconds, atMost: .max, body)
-            advance(to: end)
+            if let limit, limit < end.advanced(by: -1) {
+                isHeld = true
+                merge(upTo: limit.nanoseconds, atMost: .max, body)
+                advance(to: limit.advanced(by: 1))
+            } else {
+                merge(upTo: end.advanced(by: -1).nanoseconds, atMost: .max, body)
+                advance(to: end)
+            }
         case .everything:
-            let last = merge(upTo: .max, atMost: .max, body)
+            let last = merge(upTo: limit?.nanoseconds ?? .max, atMost: .max, body)
+            isHeld = queues.contains { !$0.isEmpty }
             advance(to: last?.advanced(by: 1))
         }
-        let excess = pendingEvents - maxEvents
+        let excess = isHeld ? 0 : pendingEvents - maxEvents
         if excess > 0 {
             eventsReleasedEarly += UInt64(excess)
             advance(to: merge(upTo: .max, atMost: excess, body))

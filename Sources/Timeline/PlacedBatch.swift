@@ -1,7 +1,7 @@
 /// A batch on the one time line of the host, and how it gets there.
 package import TraceModel
 
-package struct PlacedBatch: Sendable {
+package struct PlacedBatch: Sendable, Codable {
     package let source: SourceID
     package var batch: EventBatch
     /// One per event, never decreasing, also across the batches of one CPU in one epoch.
@@ -18,6 +18,31 @@ package struct PlacedBatch: Sendable {
         self.times = times
         self.boundNanoseconds = boundNanoseconds
         self.epoch = epoch
+    }
+
+    private enum Key: CodingKey { case source, batch, times, boundNanoseconds, epoch }
+
+    /// Times as plain numbers: thousands wait for the merge when a checkpoint is made.
+    package func encode(to encoder: any Encoder) throws {
+        var fields = encoder.container(keyedBy: Key.self)
+        try fields.encode(source, forKey: .source)
+        try fields.encode(batch, forKey: .batch)
+        try fields.encode(times.map(\.nanoseconds), forKey: .times)
+        try fields.encode(boundNanoseconds, forKey: .boundNanoseconds)
+        try fields.encode(epoch, forKey: .epoch)
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: Key.self)
+        source = try fields.decode(SourceID.self, forKey: .source)
+        batch = try fields.decode(EventBatch.self, forKey: .batch)
+        times = try fields.decode([Int64].self, forKey: .times).map { HostTime(nanoseconds: $0) }
+        boundNanoseconds = try fields.decode(Int64.self, forKey: .boundNanoseconds)
+        epoch = try fields.decode(Int.self, forKey: .epoch)
+        guard times.count == batch.headers.count else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .times, in: fields, debugDescription: "a placed batch has another number of times than events")
+        }
     }
 }
 
@@ -67,7 +92,7 @@ extension ClockMap {
     package mutating func watermark(_ ticks: TraceTicks) -> HostTime? {
         guard let placed = hostTime(ticks) else { return nil }
         if let promised, placed.time <= promised.time { return promised.time }
-        promised = (ticks, placed.time)
+        promised = Promise(ticks: ticks, time: placed.time)
         return placed.time
     }
 

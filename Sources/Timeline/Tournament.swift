@@ -4,8 +4,8 @@
 /// a replay looks at one contestant per level where a heap looks at two. Equal keys go to the lower contestant: the
 /// order is total. The runner-up, who is among those that the winner beat, says how far the winner may go on without
 /// another match: a burst costs one comparison per event.
-struct Tournament: Sendable {
-    private struct Entry: Sendable {
+struct Tournament: Sendable, Codable {
+    private struct Entry: Sendable, Codable {
         var key: Int64
         var contestant: Int
 

@@ -104,10 +104,21 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
 }
 
 /// How often each anomaly was seen.
-package struct AnomalyCounts: Hashable, Sendable {
+package struct AnomalyCounts: Hashable, Sendable, Codable {
     private var counts = [UInt64](repeating: 0, count: Anomaly.allCases.count)
 
     package init() {}
+
+    /// One count for each case that this version knows, or none at all.
+    package init(from decoder: any Decoder) throws {
+        counts = try [UInt64](from: decoder)
+        guard counts.count == Anomaly.allCases.count else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "anomalies of another version"))
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws { try counts.encode(to: encoder) }
 
     package subscript(_ anomaly: Anomaly) -> UInt64 { counts[Int(anomaly.rawValue)] }
 

@@ -12,7 +12,7 @@ package enum ClockFacts: Hashable, Sendable {
 
 /// TSC cycles to nanoseconds, as `perf_event_mmap_page` gives it (include/uapi/linux/perf_event.h, `time_mult`,
 /// `time_shift`, `time_zero`): `zero + (cycles * multiplier) >> shift`.
-package struct TSCScale: Hashable, Sendable {
+package struct TSCScale: Hashable, Sendable, Codable {
     package var multiplier: UInt32
     /// 0…63; one beyond is taken for 63.
     package var shift: UInt8
@@ -37,8 +37,8 @@ package struct TSCScale: Hashable, Sendable {
 
 /// How KVM makes each vCPU's TSC from the host's (Documentation/virt/kvm/devices/vcpu.rst, arch/x86/kvm/x86.c):
 /// `guest = (host * ratio) >> fractionBits + offset`.
-package struct KVMClock: Hashable, Sendable {
-    package struct VCPU: Hashable, Sendable {
+package struct KVMClock: Hashable, Sendable, Codable {
+    package struct VCPU: Hashable, Sendable, Codable {
         /// CPU number in the guest.
         package var vcpu: Int
         package var offset: Int64
@@ -69,7 +69,7 @@ package struct KVMClock: Hashable, Sendable {
 
 /// A map made elsewhere: straight lines through knots, each with a bound on the error there.
 package struct GivenClock: Hashable, Sendable {
-    package struct Knot: Hashable, Sendable {
+    package struct Knot: Hashable, Sendable, Codable {
         package var ticks: TraceTicks
         package var host: HostTime
         package var boundNanoseconds: Int64

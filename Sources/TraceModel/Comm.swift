@@ -1,7 +1,7 @@
 /// A task's name as the kernel keeps it: sixteen bytes, the last one NUL (`TASK_COMM_LEN`).
 ///
 /// Two words instead of a `String`, because names are copied for every context switch and looked at for few of them.
-package struct Comm: Hashable, Sendable {
+package struct Comm: Hashable, Sendable, Codable {
     /// Bytes 0…7 and 8…15 in memory order.
     @usableFromInline var first: UInt64
     @usableFromInline var last: UInt64

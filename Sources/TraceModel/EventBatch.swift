@@ -3,7 +3,7 @@
 /// Records keep the layout that the source's kernel gave them, packed one after another in one buffer; `headers` is the
 /// index into it. Nothing is boxed and nothing is decoded twice: a field is read where it lies, through an
 /// `IntegerField` bound once per session.
-package struct EventBatch: Hashable, Sendable {
+package struct EventBatch: Hashable, Sendable, Codable {
     package var cpu: Int
     package var headers: [EventHeader]
     package var records: [UInt8]
@@ -60,7 +60,7 @@ package struct EventHeader: Hashable, Sendable {
 }
 
 /// Events that existed and never arrived.
-package struct LossMark: Hashable, Sendable {
+package struct LossMark: Hashable, Sendable, Codable {
     package enum Place: UInt8, Hashable, Sendable, CaseIterable, Codable {
         /// Overwritten in the kernel's ring buffer before they were read.
         case ringBuffer = 0
@@ -80,5 +80,56 @@ package struct LossMark: Hashable, Sendable {
         self.index = index
         self.place = place
         self.count = count
+    }
+}
+
+/// How a batch that waits for the merge is written into a checkpoint: headers as three words each. What is read back keeps the
+/// rules of batches, because others rely on them without looking.
+extension EventBatch {
+    private enum Key: CodingKey { case cpu, headers, records, losses }
+
+    package func encode(to encoder: any Encoder) throws {
+        var fields = encoder.container(keyedBy: Key.self)
+        try fields.encode(cpu, forKey: .cpu)
+        try fields.encode(headers.flatMap(\.words), forKey: .headers)
+        try fields.encode(records, forKey: .records)
+        try fields.encode(losses, forKey: .losses)
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let fields = try decoder.container(keyedBy: Key.self)
+        self.init(cpu: try fields.decode(Int.self, forKey: .cpu))
+        let words = try fields.decode([UInt64].self, forKey: .headers)
+        records = try fields.decode([UInt8].self, forKey: .records)
+        losses = try fields.decode([LossMark].self, forKey: .losses)
+        headers = stride(from: 0, to: words.count - words.count % 3, by: 3).map {
+            EventHeader(words[$0], words[$0 + 1], words[$0 + 2])
+        }
+        let isSound =
+            words.count % 3 == 0
+            && headers.allSatisfy { $0.length >= 8 && Int($0.offset) + Int($0.length) <= records.count }
+            && losses.allSatisfy { (0...headers.count).contains($0.index) }
+        guard isSound else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .headers, in: fields, debugDescription: "a batch breaks the rules of batches")
+        }
+    }
+}
+
+extension EventHeader {
+    fileprivate var words: [UInt64] {
+        [
+            ticks.rawValue, UInt64(offset) | UInt64(length) << 32,
+            UInt64(UInt32(bitPattern: pid)) | UInt64(typeIndex) << 32 | UInt64(flags) << 48
+                | UInt64(preemptCount) << 56,
+        ]
+    }
+
+    fileprivate init(_ ticks: UInt64, _ place: UInt64, _ rest: UInt64) {
+        self.init(
+            ticks: TraceTicks(ticks), offset: UInt32(truncatingIfNeeded: place),
+            length: UInt32(truncatingIfNeeded: place >> 32), pid: Int32(truncatingIfNeeded: rest),
+            typeIndex: UInt16(truncatingIfNeeded: rest >> 32), flags: UInt8(truncatingIfNeeded: rest >> 48),
+            preemptCount: UInt8(truncatingIfNeeded: rest >> 56))
     }
 }

@@ -102,7 +102,7 @@ package struct FormatTable: Hashable, Sendable {
 }
 
 /// A field bound to its place, ready for the hot path: two additions, one comparison, one load.
-package struct IntegerField: Hashable, Sendable {
+package struct IntegerField: Hashable, Sendable, Codable {
     @usableFromInline let offset: Int32
     @usableFromInline let size: UInt8
     @usableFromInline let isSigned: Bool
@@ -148,7 +148,7 @@ package struct IntegerField: Hashable, Sendable {
 }
 
 /// A task name bound to its place in a record.
-package struct CommField: Hashable, Sendable {
+package struct CommField: Hashable, Sendable, Codable {
     @usableFromInline let offset: Int32
 
     /// Nil unless the field is a character array of at least sixteen bytes (`TASK_COMM_LEN`, include/linux/sched.h).

@@ -2,8 +2,8 @@
 ///
 /// For every CPU, once everything has been read: `read = shed + delivered + malformed`, and the kernel produced
 /// `read + overrun` events.
-package struct SourceStatistics: Hashable, Sendable {
-    package struct CPU: Hashable, Sendable {
+package struct SourceStatistics: Hashable, Sendable, Codable {
+    package struct CPU: Hashable, Sendable, Codable {
         package var cpu: Int
         /// Events that the kernel overwrote before they were read (`overrun` + `dropped events` of `per_cpu/cpuN/stats`).
         package var overrun: UInt64
