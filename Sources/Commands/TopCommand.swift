@@ -78,7 +78,7 @@ struct TopCommand: ParsableCommand {
                             + TopColumn.allCases.map(\.rawValue).joined(separator: ", "))
                 }
                 options.sort = column
-                options.isGrouped = false
+                options.grouping = .flat
             case "--session": socket = value
             case "--no-attach": mayAttach = false
             default: wantsHelp = true

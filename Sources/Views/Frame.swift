@@ -141,8 +141,10 @@ package struct Line: Hashable, Sendable {
         // "±83 ns" and "<83 ns" both say that the error is at most that.
         case "±": return ["<"]
         case "≥": return [">"]
+        case "≤": return ["<"]
         case "·", "─", "–", "•": return ["-"]
-        case "›": return [">"]
+        case "›", "→": return [">"]
+        case "←": return ["<"]
         case "●": return ["*"]
         case "◆": return ["#"]
         case "◇": return ["%"]
@@ -152,6 +154,11 @@ package struct Line: Hashable, Sendable {
         case "▾", "↓": return ["v"]
         case "■": return ["="]
         case "×": return ["x"]
+        case "█": return ["#"]
+        case "▏", "▎", "▍", "░": return ["-"]
+        case "▌", "▋", "▊", "▉", "▒": return ["="]
+        case "▓": return ["+"]
+        case "│": return ["|"]
         default: return Array(repeating: "?", count: scalar.cells)
         }
     }

@@ -16,13 +16,9 @@ struct HealthLines {
     func lines(limit: Int?) -> [Line] {
         var lines = [first, second].map { $0.cut(to: width) }
         guard let limit else { return lines }
-        var remarks = anomalies.map { [$0.cut(to: width)] } ?? []
-        for sentence in snapshot.health.limits {
-            // The bullet and its space take two cells, as does the indentation of the lines that follow.
-            for (index, text) in sentence.wrapped(to: width - 2).enumerated() {
-                remarks.append(Line((index == 0 ? "· " : "  ") + text, .notice))
-            }
-        }
+        // With advice where there is room for all of it, else what happened in one line.
+        var remarks = remarks(withAdvice: true)
+        if remarks.count > limit { remarks = self.remarks(withAdvice: false) }
         if remarks.count > limit {
             let kept = max(0, limit - 1)
             let hidden = remarks.count - kept
@@ -33,6 +29,25 @@ struct HealthLines {
             }
         }
         lines += remarks
+        return lines
+    }
+
+    private func remarks(withAdvice: Bool) -> [Line] {
+        var lines: [Line] = []
+        func add(_ text: String, _ style: Style) {
+            // The bullet and its space take two cells, as does the indentation of the lines that follow.
+            for (index, text) in text.wrapped(to: width - 2).enumerated() {
+                lines.append(Line((index == 0 ? "· " : "  ") + text, style))
+            }
+        }
+        if withAdvice {
+            for remark in Remarks.anomalies(snapshot) + Remarks.checks(snapshot) where remark.style != .dim {
+                add(remark.text, remark.style)
+            }
+        } else {
+            lines += (anomalies.map { [$0.cut(to: width)] } ?? []) + (checks.map { [$0.cut(to: width)] } ?? [])
+        }
+        for sentence in snapshot.health.limits { add(sentence, .notice) }
         return lines
     }
 
@@ -109,11 +124,11 @@ struct HealthLines {
     }
 
     private var anomalies: Line? {
-        let anomalies = HealthLines.anomalies(snapshot)
+        let anomalies = Remarks.counted(snapshot)
         guard !anomalies.isEmpty else { return nil }
         var line = Line("anomalies", .dim)
         for anomaly in anomalies {
-            let style = HealthLines.style(of: anomaly)
+            let style = Remarks.style(of: anomaly)
             line.append("  ")
             line.append(
                 "\(style == .alarm ? alarmGlyph + " " : "")\(anomaly.name) \(Format.count(anomaly.count))", style)
@@ -121,19 +136,12 @@ struct HealthLines {
         return line
     }
 
-    /// What was wrong with the input, worst first.
-    static func anomalies(_ snapshot: Snapshot) -> [Snapshot.AnomalyCount] {
-        let counted = snapshot.health.anomalies.filter { $0.count > 0 }
-        let order: [Style] = [.alarm, .notice, .dim]
-        return order.flatMap { style in counted.filter { HealthLines.style(of: $0) == style } }
-    }
-
-    static func style(of count: Snapshot.AnomalyCount) -> Style {
-        switch Anomaly.allCases.first(where: { $0.label == count.name })?.severity {
-        case .defect: .alarm
-        case .dataLoss: .notice
-        case .notice, nil: .dim
-        }
+    private var checks: Line? {
+        let broken = snapshot.health.checks.filter { $0.style != .dim }
+        guard !broken.isEmpty else { return nil }
+        var line = Line("checks", .dim)
+        for check in broken { line.append("  \(check.name.rawValue) \(Format.count(check.violations))", check.style) }
+        return line
     }
 }
 

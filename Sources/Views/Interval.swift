@@ -10,9 +10,10 @@ struct Interval {
     let nanoseconds: Int64
     /// The interval begins with the window.
     let isWholeWindow: Bool
-    private let previous: Snapshot?
+    let previous: Snapshot?
     private var vcpus: [VCPUKey: Snapshot.VCPU] = [:]
     private var cpus: [Int: Snapshot.CPU] = [:]
+    private var guests: [GuestKey: Snapshot.Guest] = [:]
 
     init(from previous: Snapshot?, to current: Snapshot) {
         let usable =
@@ -25,6 +26,7 @@ struct Interval {
         nanoseconds = Interval.difference(
             current.window.endNanoseconds, usable?.window.endNanoseconds ?? current.window.startNanoseconds)
         for guest in usable?.guests ?? [] {
+            guests[GuestKey(guest)] = guest
             for vcpu in guest.vcpus { vcpus[VCPUKey(vcpu, of: guest)] = vcpu }
         }
         for cpu in usable?.host.cpus ?? [] { cpus[cpu.cpu] = cpu }
@@ -38,6 +40,8 @@ struct Interval {
     }
 
     func before(_ vcpu: Snapshot.VCPU, of guest: Snapshot.Guest) -> Snapshot.VCPU? { vcpus[VCPUKey(vcpu, of: guest)] }
+
+    func before(_ guest: Snapshot.Guest) -> Snapshot.Guest? { guests[GuestKey(guest)] }
 
     func before(_ cpu: Snapshot.CPU) -> Snapshot.CPU? { cpus[cpu.cpu] }
 
@@ -78,6 +82,15 @@ package enum VCPUKey: Hashable, Sendable {
     }
 }
 
+/// What a machine is recognized by in the next snapshot.
+package enum GuestKey: Hashable, Sendable {
+    case process(Int32)
+    /// A machine of which only its agent told.
+    case named(String)
+
+    package init(_ guest: Snapshot.Guest) { self = guest.vmmPID.map { .process($0) } ?? .named(guest.name) }
+}
+
 /// Time of one vCPU per group of states in an interval. The shares of the groups add up to all of its time.
 struct StateShares {
     private var nanoseconds = StateTimes()
@@ -89,6 +102,16 @@ struct StateShares {
             let difference = Interval.difference(later[state], earlier?[state] ?? 0)
             nanoseconds[state] = difference
             total = StateShares.sum(total, difference)
+        }
+    }
+
+    /// All of them together.
+    init(sum parts: [StateShares]) {
+        for part in parts {
+            for state in VCPUState.allCases {
+                nanoseconds[state] = StateShares.sum(nanoseconds[state], part.nanoseconds[state])
+            }
+            total = StateShares.sum(total, part.total)
         }
     }
 

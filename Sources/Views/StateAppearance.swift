@@ -58,6 +58,10 @@ enum Threshold {
         return share.isNothing ? .dim : .plain
     }
 
+    /// Shares of guest events in guest mode below which the clock, or the completeness of the host's events, is in doubt.
+    static let containmentNotice = 0.999
+    static let containmentAlarm = 0.99
+
     /// A lag beyond which the merge leaves sources behind is trouble; half of it deserves a look.
     static func lag(_ nanoseconds: Int64) -> Style {
         if nanoseconds > Limits.mergeLagNanoseconds { return .alarm }

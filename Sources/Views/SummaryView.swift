@@ -190,13 +190,7 @@ package enum SummaryView {
             }
         }
         for sentence in snapshot.health.limits { add(sentence, .notice) }
-        for count in HealthLines.anomalies(snapshot) {
-            let style = HealthLines.style(of: count)
-            let advice = Anomaly.allCases.first { $0.label == count.name }?.advice
-            add(
-                "\(style == .alarm ? alarmGlyph + " " : "")\(count.name) \(Format.exact(count.count))"
-                    + (advice.map { ": " + $0 } ?? ""), style)
-        }
+        for remark in Remarks.anomalies(snapshot) + Remarks.checks(snapshot) { add(remark.text, remark.style) }
         return lines
     }
 }

@@ -50,6 +50,8 @@ struct TextTable {
         /// The width down to which the content may be cut; nil keeps it whole.
         var shrinksTo: Int?
         var rank = 0
+        /// The width whatever the content is, for tables that are drawn again and again.
+        var room: ClosedRange<Int>?
     }
 
     struct Cell {
@@ -60,6 +62,14 @@ struct TextTable {
             self.text = text.screenText
             self.style = style
         }
+
+        /// A bar as long as its column is wide when `bar` is all.
+        init(bar: Share?, _ style: Style) {
+            self.init("", style)
+            share = bar
+        }
+
+        fileprivate var share: Share?
     }
 
     var columns: [Column]
@@ -72,6 +82,10 @@ struct TextTable {
         // The layout reckons with a gap of one; the rest of the gap is charged to the columns.
         let extra = gap - TableLayout.gap
         let wanted = columns.indices.map { index -> TableLayout.Column in
+            if let room = columns[index].room {
+                return TableLayout.Column(
+                    minimum: room.lowerBound + extra, maximum: room.upperBound + extra, rank: columns[index].rank)
+            }
             let content = rows.lazy.map { index < $0.count ? $0[index].text.cells : 0 }.max() ?? 0
             let full = max(columns[index].title.cells, content)
             let least = columns[index].shrinksTo.map { min(full, max($0, columns[index].title.cells)) } ?? full
@@ -80,7 +94,7 @@ struct TextTable {
         return TableLayout.widths(wanted, in: max(0, width) + extra).map { $0.map { max(0, $0 - extra) } }
     }
 
-    func lines(width: Int, titleStyle: Style = .dim) -> [Line] {
+    func lines(width: Int, titleStyle: Style = .dim, firstTitleStyle: Style? = nil) -> [Line] {
         let widths = widths(in: width)
         let shown = columns.indices.filter { (widths[$0] ?? 0) > 0 }
         func line(_ cells: [Cell]) -> Line {
@@ -88,11 +102,13 @@ struct TextTable {
             for (position, index) in shown.enumerated() {
                 if position > 0 { line.append(String(repeating: " ", count: gap)) }
                 let cell = index < cells.count ? cells[index] : Cell("")
-                line.append(
-                    cell.text, cell.style, width: widths[index] ?? 0, alignment: columns[index].alignment)
+                let width = widths[index] ?? 0
+                let text = cell.share.map { Bars.bar($0, width: width) } ?? cell.text
+                line.append(text, cell.style, width: width, alignment: columns[index].alignment)
             }
             return line.cut(to: width)
         }
-        return [line(columns.map { Cell($0.title, titleStyle) })] + rows.map(line)
+        let titles = columns.enumerated().map { Cell($1.title, $0 == 0 ? firstTitleStyle ?? titleStyle : titleStyle) }
+        return [line(titles)] + rows.map(line)
     }
 }

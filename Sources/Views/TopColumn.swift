@@ -51,8 +51,32 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
         }
     }
 
+    /// Some columns say of a machine what they cannot say of a vCPU.
+    func title(_ grouping: TopOptions.Grouping) -> String {
+        guard grouping == .machines else { return title }
+        switch self {
+        case .vcpu: return "CPUS"
+        case .tid: return "PID"
+        case .state: return "STATES"
+        case .detail: return "CLOCK"
+        default: return title
+        }
+    }
+
     /// For the help: what the figure says and where it comes from.
-    var meaning: String {
+    func meaning(_ grouping: TopOptions.Grouping) -> String {
+        guard grouping == .machines else { return meaning }
+        switch self {
+        case .vcpu: return "how many virtual CPUs it has"
+        case .tid: return "the process that is its monitor (QEMU, Firecracker)"
+        case .state: return "how many of its vCPUs are in which state now"
+        case .detail: return "how far its events may be from their true time"
+        case .worst: return "the longest single wait of one of its vCPUs since the start"
+        default: return meaning
+        }
+    }
+
+    private var meaning: String {
         switch self {
         case .machine: "the virtual machine"
         case .vcpu: "number of the virtual CPU inside its machine"
@@ -118,11 +142,13 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
 
     /// The columns that make sense for what was seen, from left to right. A column of which every figure would be
     /// unknown is left out; `health.limits` says why.
-    static func columns(for evidence: Evidence, grouped: Bool, showsOnCPU: Bool) -> [TopColumn] {
+    static func columns(for evidence: Evidence, _ grouping: TopOptions.Grouping, showsOnCPU: Bool) -> [TopColumn] {
         allCases.filter { column in
             switch column {
-            case .machine: !grouped
-            case .task: evidence.hasAgents
+            case .machine: grouping != .grouped
+            case .task: evidence.hasAgents && grouping != .machines
+            case .cpu, .duration: grouping != .machines
+            case .detail: grouping != .machines || evidence.hasAgents
             case .running, .hypervisor, .exitRate: evidence.hasKVMEvents
             case .onCPU: !evidence.hasKVMEvents || showsOnCPU
             default: true

@@ -70,7 +70,7 @@ struct VCPUFigures {
         culpritIsPast = recent == nil
     }
 
-    private static func topCulprit(
+    static func topCulprit(
         _ culprits: [Snapshot.Culprit], since earlier: [Snapshot.Culprit]
     ) -> Snapshot.Culprit? {
         var top: (culprit: Snapshot.Culprit, time: Int64)?
@@ -86,18 +86,9 @@ struct VCPUFigures {
     }
 
     func cell(_ column: TopColumn, _ evidence: Evidence) -> TextTable.Cell {
-        func share(_ time: Int64, unless isUnknown: Bool = false) -> TextTable.Cell {
-            let share = isUnknown ? nil : shares.share(of: time)
-            guard let share else { return .init(Format.unknown, .unknown) }
-            return .init(Format.percent(share), share.isNothing ? .dim : .plain)
-        }
-        func rate(_ rate: Double?) -> TextTable.Cell {
-            .init(Format.rate(rate), rate == 0 ? .dim : rate == nil ? .unknown : .plain)
-        }
         let state = vcpu.state.state
         let unknown = TextTable.Cell(Format.unknown, .unknown)
-        // This vCPU's machine sends no kvm events while another one does.
-        let lacksKVM = shares.onCPU > 0 && shares.running == 0 && shares.hypervisor == 0
+        if let cell = shares.cell(column, evidence) { return cell }
         switch column {
         case .machine: return .init(guestName, .strong)
         case .vcpu: return vcpu.vcpu.map { .init("\($0)") } ?? unknown
@@ -111,44 +102,19 @@ struct VCPUFigures {
         case .task:
             if let task = vcpu.guestTask { return .init(task) }
             return hasAgent ? unknown : .init("no agent", .dim)
-        case .running: return share(shares.running, unless: lacksKVM)
-        case .hypervisor: return share(shares.hypervisor, unless: lacksKVM)
-        case .onCPU: return share(shares.onCPU)
-        case .ready:
-            guard evidence.hasSchedulerEvents else { return unknown }
-            let ready = shares.share(of: shares.ready)
-            let style = Threshold.ready(ready)
-            return .init((style == .alarm ? alarmGlyph : "") + Format.percent(ready), style)
-        case .halted: return share(shares.halted, unless: !evidence.hasSchedulerEvents)
-        case .blocked: return share(shares.blocked, unless: !evidence.hasSchedulerEvents)
-        case .unknown:
-            guard let share = shares.share(of: shares.unknown) else { return unknown }
-            return .init(Format.percent(share), share.isNothing ? .dim : .unknown)
-        case .preemptionRate: return evidence.hasSchedulerEvents ? rate(preemptionRate) : unknown
-        case .preemptions:
-            guard evidence.hasSchedulerEvents else { return unknown }
-            return .init(Format.exact(vcpu.preemptions), vcpu.preemptions == 0 ? .dim : .plain)
-        case .worst:
-            guard evidence.hasSchedulerEvents else { return unknown }
-            let worst = vcpu.worstPreemptionNanoseconds
-            return .init(Format.duration(worst), worst == 0 ? .dim : .plain)
-        case .culprit:
-            guard let culprit else { return .init("", .plain) }
-            if culpritIsPast { return .init("(\(culprit.label))", .dim) }
-            // Blamed only as loudly as what it did: a little waiting is everyday life.
-            return switch Threshold.ready(shares.share(of: shares.ready)) {
-            case .alarm: .init(culprit.label, .ready)
-            case .notice: .init(culprit.label, .notice)
-            default: .init(culprit.label)
-            }
-        case .exitRate: return lacksKVM ? unknown : rate(exitRate)
+        case .preemptionRate: return evidence.hasSchedulerEvents ? .rate(preemptionRate) : unknown
+        case .preemptions: return evidence.hasSchedulerEvents ? .count(vcpu.preemptions) : unknown
+        case .worst: return evidence.hasSchedulerEvents ? .duration(vcpu.worstPreemptionNanoseconds) : unknown
+        case .culprit: return .culprit(culprit, isPast: culpritIsPast, shares)
+        case .exitRate: return shares.lacksKVMEvents ? unknown : .rate(exitRate)
+        case .running, .hypervisor, .onCPU, .ready, .halted, .blocked, .unknown: return unknown
         }
     }
 
     /// By what the column is sorted; nil is unknown and comes last in both directions.
     func sortValue(_ column: TopColumn) -> SortValue? {
-        func share(_ time: Int64) -> SortValue? {
-            shares.total > 0 ? .number(Double(time) / Double(shares.total)) : nil
+        if let time = shares.time(column) {
+            return shares.total > 0 ? .number(Double(time) / Double(shares.total)) : nil
         }
         switch column {
         case .machine: return .text(guestName)
@@ -160,18 +126,12 @@ struct VCPUFigures {
         case .duration: return .number(Double(duration))
         case .detail: return vcpu.detail.map { .text($0) }
         case .task: return vcpu.guestTask.map { .text($0) }
-        case .running: return share(shares.running)
-        case .hypervisor: return share(shares.hypervisor)
-        case .onCPU: return share(shares.onCPU)
-        case .ready: return share(shares.ready)
-        case .halted: return share(shares.halted)
-        case .blocked: return share(shares.blocked)
-        case .unknown: return share(shares.unknown)
         case .preemptionRate: return preemptionRate.map { .number($0) }
         case .preemptions: return .number(Double(vcpu.preemptions))
         case .worst: return .number(Double(vcpu.worstPreemptionNanoseconds))
         case .culprit: return culprit.map { .text($0.label) }
         case .exitRate: return exitRate.map { .number($0) }
+        case .running, .hypervisor, .onCPU, .ready, .halted, .blocked, .unknown: return nil
         }
     }
 }

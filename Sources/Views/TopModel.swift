@@ -22,8 +22,10 @@ package struct TopModel: Sendable {
 
     package private(set) var options: TopOptions
     private var view: TopView?
-    /// The snapshot that `view` shows, and the one to compare the next with.
+    /// The snapshot that `view` shows, which is the one to compare the next with, and the one before it.
     private var shown: Snapshot?
+    private var shownBefore: Snapshot?
+    private var overlayBehindHelp = TopOptions.Overlay.none
     private var pending: (current: Snapshot, previous: Snapshot?)?
     private var lastHeight = 24
 
@@ -37,10 +39,14 @@ package struct TopModel: Sendable {
         if options.isPaused {
             pending = (snapshot, pending?.current)
         } else {
-            view = TopView(current: snapshot, previous: shown)
-            shown = snapshot
+            show(snapshot, after: shown)
         }
         settleSelection()
+    }
+
+    private mutating func show(_ snapshot: Snapshot, after previous: Snapshot?) {
+        view = TopView(current: snapshot, previous: options.isCumulative ? nil : previous)
+        (shown, shownBefore) = (snapshot, previous)
     }
 
     package mutating func frame(width: Int, height: Int) -> Frame {
@@ -48,57 +54,124 @@ package struct TopModel: Sendable {
         guard let view else {
             return Frame(lines: height > 0 ? [Line("tandem  waiting for the first events…", .dim).cut(to: width)] : [])
         }
-        let (frame, firstRow) = view.frame(options, width: width, height: height)
-        options.firstRow = firstRow
-        return frame
+        let drawn = view.draw(options, width: width, height: height)
+        options.firstRow = drawn.firstRow
+        options.firstPageLine = drawn.firstPageLine
+        return drawn.frame
     }
 
     package mutating func handle(_ key: Key) -> Action {
         if options.prompt != nil { return answer(key) }
+        if options.overlay != .none, scroll(key) { return .redraw }
         if options.overlay == .help {
-            options.overlay = .none
+            options.overlay = overlayBehindHelp
+            options.firstPageLine = 0
             return .redraw
         }
         switch key {
         case .character("q"): return .quit
-        case .character("h"), .character("?"): options.overlay = .help
+        case .character("h"), .character("?"):
+            overlayBehindHelp = options.overlay
+            open(.help)
         case .character("p"), .character(" "): togglePause()
+        case .character("m"): options.overlay == .matrix ? close() : open(.matrix)
+        case .character("c"): toggleCumulative()
+        case .enter: options.overlay == .none ? openDetail() : close()
+        case .escape: escape()
+        case .left, .character("<"): step(-1)
+        case .right, .character(">"): step(1)
+        case .character("d"): options.prompt = .delay("")
+        case .character("+"): return changeInterval(by: 1)
+        case .character("-"): return changeInterval(by: -1)
+        // Ctrl-L, the habit of everyone whose screen is spoiled.
+        case .character("\u{0c}"): break
+        default: return options.overlay == .none ? handleInTable(key) : .none
+        }
+        return .redraw
+    }
+
+    private mutating func handleInTable(_ key: Key) -> Action {
+        switch key {
         case .up, .character("k"): move(by: -1)
         case .down, .character("j"): move(by: 1)
         case .pageUp: move(by: -max(1, lastHeight / 2))
         case .pageDown: move(by: max(1, lastHeight / 2))
         case .home, .character("g"): move(by: -Int(Int32.max))
         case .end, .character("G"): move(by: Int(Int32.max))
-        case .enter: toggleDetail()
-        case .escape: escape()
-        case .left, .character("<"): sort(byStep: -1)
-        case .right, .character(">"): sort(byStep: 1)
         case .character("s"): sort(by: options.sort == .ready ? .vcpu : .ready)
         case .character("r"), .character("I"): options.isInverted.toggle()
-        case .character("t"): options.isGrouped.toggle()
+        case .character("t"): changeGrouping()
         case .character("/"): options.prompt = .filter(options.filter)
-        case .character("d"): options.prompt = .delay("")
-        case .character("+"): return changeInterval(by: 1)
-        case .character("-"): return changeInterval(by: -1)
-        // Ctrl-L, the habit of everyone whose screen is spoiled.
-        case .character("\u{0c}"): break
-        case .character, .backspace, .tab: return .none
+        default: return .none
         }
         return .redraw
+    }
+
+    // MARK: Pages
+
+    private mutating func open(_ overlay: TopOptions.Overlay) {
+        options.overlay = overlay
+        options.firstPageLine = 0
+    }
+
+    private mutating func close() { open(.none) }
+
+    /// Moves the page that is shown; false for a key that does not.
+    private mutating func scroll(_ key: Key) -> Bool {
+        let page = max(1, lastHeight / 2)
+        let distance: Int
+        switch key {
+        case .up, .character("k"): distance = -1
+        case .down, .character("j"): distance = 1
+        case .pageUp: distance = -page
+        case .pageDown: distance = page
+        case .home, .character("g"): distance = -Int(Int32.max)
+        case .end, .character("G"): distance = Int(Int32.max)
+        default: return false
+        }
+        // The page's length is known when it is drawn, which puts right what is too much.
+        options.firstPageLine = max(0, options.firstPageLine + distance)
+        return true
+    }
+
+    /// To the column beside, or to the vCPU beside when the page of one is open.
+    private mutating func step(_ step: Int) {
+        switch options.overlay {
+        case .none: sort(byStep: step)
+        case .detail: move(by: step)
+        case .help, .matrix: break
+        }
+    }
+
+    private mutating func toggleCumulative() {
+        options.isCumulative.toggle()
+        if let shown { show(shown, after: shownBefore) }
+    }
+
+    private mutating func changeGrouping() {
+        let all = TopOptions.Grouping.allCases
+        let index = all.firstIndex(of: options.grouping) ?? 0
+        options.grouping = all[(index + 1) % all.count]
+        options.firstRow = 0
+        // Rows of machines and rows of vCPUs are not the same rows.
+        if let selection = options.selection, view?.selectableRows(options).contains(selection) == false {
+            options.selection = nil
+        }
+        let columns = view?.sortableColumns(options) ?? []
+        if !columns.isEmpty, !columns.contains(options.sort) { sort(by: .vcpu) }
     }
 
     private mutating func togglePause() {
         options.isPaused.toggle()
         guard !options.isPaused, let (current, previous) = pending else { return }
-        view = TopView(current: current, previous: previous ?? shown)
-        shown = current
+        show(current, after: previous ?? shown)
         pending = nil
         settleSelection()
     }
 
     private mutating func escape() {
         if options.overlay != .none {
-            options.overlay = .none
+            close()
         } else if !options.filter.isEmpty {
             options.filter = ""
         } else {
@@ -106,13 +179,12 @@ package struct TopModel: Sendable {
         }
     }
 
-    private mutating func toggleDetail() {
-        guard options.overlay != .detail else {
-            options.overlay = .none
-            return
-        }
+    private mutating func openDetail() {
         if options.selection == nil { move(by: 1) }
-        if case .vcpu = options.selection { options.overlay = .detail }
+        switch options.selection {
+        case .vcpu, .machine: open(.detail)
+        case .hostCPU, nil: break
+        }
     }
 
     private mutating func move(by distance: Int) {
@@ -132,7 +204,7 @@ package struct TopModel: Sendable {
         everything.filter = ""
         guard !view.selectableRows(everything).contains(selection) else { return }
         options.selection = nil
-        if options.overlay == .detail { options.overlay = .none }
+        if options.overlay == .detail { close() }
     }
 
     private mutating func sort(byStep step: Int) {
@@ -204,6 +276,6 @@ package struct TopModel: Sendable {
 extension TopView {
     /// The columns that `<` and `>` walk through.
     func sortableColumns(_ options: TopOptions) -> [TopColumn] {
-        TopColumn.columns(for: figures.evidence, grouped: options.isGrouped, showsOnCPU: figures.showsOnCPU)
+        TopColumn.columns(for: figures.evidence, options.grouping, showsOnCPU: figures.showsOnCPU)
     }
 }

@@ -3,11 +3,14 @@ import TraceModel
 /// The rows of the live table in the order in which they are shown.
 ///
 /// Grouped, the vCPUs stand under their machine, machines are ordered by their foremost vCPU, and a machine's own row
-/// says what is known about the machine. Flat, all vCPUs compete in one list and carry their machine's name. Sorting is
-/// stable: rows with equal values keep the snapshot's order, so nothing dances.
+/// says what is known about the machine. Flat, all vCPUs compete in one list and carry their machine's name. By machine,
+/// there is one row for all vCPUs of each. Sorting is stable: rows with equal values keep the snapshot's order, so nothing
+/// dances.
 enum TopRow {
     case machine(Int)
     case vcpu(VCPUFigures)
+    /// All vCPUs of a machine in one row.
+    case machineTotal(MachineFigures)
     /// An agent is connected, and no machine of this host is known to be its own.
     case agentWithoutMachine(Int)
     case hostCPU(Snapshot.CPU)
@@ -17,6 +20,7 @@ enum TopRow {
     var id: TopRowID? {
         switch self {
         case .vcpu(let figures): .vcpu(figures.key)
+        case .machineTotal(let figures): .machine(figures.key)
         case .hostCPU(let cpu): .hostCPU(cpu.cpu)
         case .machine, .agentWithoutMachine, .sentence: nil
         }
@@ -25,6 +29,7 @@ enum TopRow {
 
 package enum TopRowID: Hashable, Sendable {
     case vcpu(VCPUKey)
+    case machine(GuestKey)
     case hostCPU(Int)
 }
 
@@ -38,10 +43,17 @@ extension TopFigures {
         let machines = current.guests.indices.map { index in
             vcpus[index].filter { needle.isEmpty || $0.matches(needle) }
         }
-        if hasVCPUs, !options.isGrouped {
-            rows += sorted(machines.flatMap { $0 }, options).map { .vcpu($0) }
-        } else {
-            let groups = machines.enumerated().map { (guest: $0.offset, vcpus: sorted($0.element, options)) }
+        switch options.grouping {
+        case .flat where hasVCPUs:
+            rows += sorted(machines.flatMap { $0 }, options) { $0.sortValue($1) }.map { .vcpu($0) }
+        case .machines where hasVCPUs:
+            let totals = current.guests.indices.filter { needle.isEmpty || current.guests[$0].matches(needle) }
+                .map { MachineFigures(self, machine: $0) }
+            rows += sorted(totals, options) { $0.sortValue($1) }.map { .machineTotal($0) }
+        case .grouped, .flat, .machines:
+            let groups = machines.enumerated().map {
+                (guest: $0.offset, vcpus: sorted($0.element, options) { $0.sortValue($1) })
+            }
             let order = groups.enumerated().sorted { a, b in
                 let first = a.element.vcpus.first
                 let second = b.element.vcpus.first
@@ -66,10 +78,12 @@ extension TopFigures {
         return rows
     }
 
-    private func sorted(_ vcpus: [VCPUFigures], _ options: TopOptions) -> [VCPUFigures] {
-        let values = vcpus.map { $0.sortValue(options.sort) }
-        return vcpus.indices.sorted { a, b in precedes(values[a], values[b], options, isBefore: a < b) }
-            .map { vcpus[$0] }
+    private func sorted<Row>(
+        _ rows: [Row], _ options: TopOptions, by value: (Row, TopColumn) -> SortValue?
+    ) -> [Row] {
+        let values = rows.map { value($0, options.sort) }
+        return rows.indices.sorted { a, b in precedes(values[a], values[b], options, isBefore: a < b) }
+            .map { rows[$0] }
     }
 
     private func precedes(_ a: SortValue?, _ b: SortValue?, _ options: TopOptions, isBefore: Bool) -> Bool {

@@ -17,7 +17,7 @@ struct TopTable {
         self.options = options
         self.width = width
         columns = TopColumn.columns(
-            for: figures.evidence, grouped: options.isGrouped, showsOnCPU: figures.showsOnCPU)
+            for: figures.evidence, options.grouping, showsOnCPU: figures.showsOnCPU)
         widths = TableLayout.widths(columns.map(\.layout), in: width - TopTable.gutter)
     }
 
@@ -36,7 +36,8 @@ struct TopTable {
             let isSorted = column == options.sort
             let arrow = isSorted ? (options.isDescending ? "▾" : "▴") : ""
             line.append(
-                column.title + arrow, isSorted ? .sortedTitle : .title, width: width, alignment: column.alignment)
+                column.title(options.grouping) + arrow, isSorted ? .sortedTitle : .title, width: width,
+                alignment: column.alignment)
         }
         line.pad(to: width, .title)
         return line.cut(to: width)
@@ -47,7 +48,8 @@ struct TopTable {
         switch row {
         case .machine(let index): line = machine(index)
         case .agentWithoutMachine(let index): line = agent(index)
-        case .vcpu(let figures): line = vcpu(figures)
+        case .vcpu(let figures): line = cells(row) { figures.cell($0, self.figures.evidence) }
+        case .machineTotal(let figures): line = cells(row) { figures.cell($0, self.figures.evidence) }
         case .hostCPU, .sentence: line = Line()
         }
         line = line.cut(to: width)
@@ -58,21 +60,17 @@ struct TopTable {
         return line
     }
 
-    private func vcpu(_ figures: VCPUFigures) -> Line {
-        var line = Line(marker(.vcpu(figures.key)))
+    private func cells(_ row: TopRow, _ cell: (TopColumn) -> TextTable.Cell) -> Line {
+        var line = Line(options.isInteractive && row.id == options.selection ? "› " : "  ")
         var isFirst = true
         for (column, width) in zip(columns, widths) {
             guard let width else { continue }
             if !isFirst { line.append(" ") }
             isFirst = false
-            let cell = figures.cell(column, self.figures.evidence)
+            let cell = cell(column)
             line.append(cell.text, cell.style, width: width, alignment: column.alignment)
         }
         return line
-    }
-
-    private func marker(_ id: TopRowID) -> String {
-        options.isInteractive && options.selection == id ? "› " : "  "
     }
 
     /// `web1  qemu 4711  agent live  lost 0  clock ±83 ns  99.98 % inside`: cut by parts, never inside of one.
@@ -85,14 +83,7 @@ struct TopTable {
         if let agent = guest.agent(in: snapshot) {
             parts.append(TopTable.state(of: agent))
             parts.append(HealthLines.lost(agent.lost.total, unknown: agent.lost.ofUnknownSize))
-            if let clock = guest.clock(in: snapshot) {
-                var part = Line("clock ", .dim)
-                part.append(clock.boundText, clock.isBounded ? .plain : .notice)
-                parts.append(part)
-                if let containment = clock.containment {
-                    parts.append(Line("\(Format.hundredths(containment)) % inside entry..exit", .dim))
-                }
-            }
+            if let clock = guest.clock(in: snapshot) { parts += TopTable.parts(of: clock) }
         } else if guest.source != nil {
             parts.append(Line("agent unknown", .unknown))
         } else {
@@ -100,6 +91,22 @@ struct TopTable {
         }
         if guest.vcpus.isEmpty { parts.append(Line("no vCPU thread seen yet", .notice)) }
         return joined(Line(guest.name.screenText.cut(to: 32), .strong), parts)
+    }
+
+    /// State and bound first, because what follows is left out where it does not fit.
+    private static func parts(of clock: Snapshot.Clock) -> [Line] {
+        var bound = Line("clock ", .dim)
+        if clock.isBounded { bound.append(clock.quality + " ", .dim) }
+        bound.append(clock.boundText, clock.isBounded ? .plain : .notice)
+        var parts = [bound]
+        if clock.containment != nil {
+            var gauge = clock.gauge(width: 0)
+            gauge.append(" contained", .dim)
+            parts.append(gauge)
+        }
+        if clock.quality != "absent" { parts.append(Line(Format.partsPerMillion(clock.driftPPM), .dim)) }
+        parts.append(Line("epoch \(clock.epoch)", .dim))
+        return parts
     }
 
     private func agent(_ index: Int) -> Line {

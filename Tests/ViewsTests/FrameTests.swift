@@ -16,13 +16,14 @@ struct FrameTests {
     @Test
     func `no frame is larger than its screen, whatever the screen, the data and the options`() {
         for (name, scenario) in FrameTests.scenarios {
-            for overlay: TopOptions.Overlay in [.none, .help, .detail] {
-                for isGrouped in [true, false] {
+            for overlay: TopOptions.Overlay in [.none, .help, .detail, .matrix] {
+                for grouping in TopOptions.Grouping.allCases {
                     var options = TopOptions()
                     options.overlay = overlay
-                    options.isGrouped = isGrouped
-                    options.filter = isGrouped ? "" : "e"
-                    options.firstRow = isGrouped ? .max : .min
+                    options.grouping = grouping
+                    options.filter = grouping == .grouped ? "" : "e"
+                    options.firstRow = grouping == .grouped ? .max : .min
+                    options.firstPageLine = options.firstRow
                     options.selection = scenario.current.guests.last.flatMap { guest in
                         guest.vcpus.last.map { .vcpu(VCPUKey($0, of: guest)) }
                     }

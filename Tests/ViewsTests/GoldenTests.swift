@@ -34,13 +34,63 @@ struct GoldenTests {
         try check(.hostile, "hostile", width: width)
     }
 
-    @Test(arguments: [80, 120, 200])
-    func `the details of the selected vCPU stand below the table`(width: Int) throws {
+    /// The screen of a rich session after some keys.
+    private func screen(_ scenario: Scenario, _ keys: [Key], width: Int, height: Int) throws -> Frame {
         var model = TopModel()
-        model.show(try #require(Scenario.competing.previous))
-        model.show(Scenario.competing.current)
-        for key: Key in [.down, .down, .enter] { _ = model.handle(key) }
-        try checkGolden(model.frame(width: width, height: 30), "detail-\(width)")
+        model.show(try #require(scenario.previous))
+        model.show(scenario.current)
+        for key in keys {
+            _ = model.handle(key)
+            // As on a terminal: a page learns its length when it is drawn.
+            _ = model.frame(width: width, height: height)
+        }
+        return model.frame(width: width, height: height)
+    }
+
+    @Test(arguments: [(80, 24), (80, 90), (120, 40), (200, 60)])
+    func `the page of a vCPU says where its time went, who took it and who suffered`(width: Int, height: Int) throws {
+        try checkGolden(
+            screen(.rich, [.down, .down, .enter], width: width, height: height), "vcpu-\(width)x\(height)")
+    }
+
+    @Test
+    func `the end of a page that is higher than the screen is reached by scrolling`() throws {
+        try checkGolden(screen(.rich, [.down, .enter, .end], width: 80, height: 24), "vcpu-end-80x24")
+    }
+
+    @Test(arguments: [80, 120])
+    func `what a page cannot know it says, and never shows as none`(width: Int) throws {
+        try checkGolden(screen(.noKVM, [.down, .enter], width: width, height: 40), "vcpu-no-kvm-\(width)")
+        try checkGolden(screen(.hostOnly, [.down, .down, .enter], width: width, height: 40), "vcpu-host-only-\(width)")
+    }
+
+    @Test(arguments: [(80, 24), (120, 40)])
+    func `the page of a machine shows its clock and its victims`(width: Int, height: Int) throws {
+        try checkGolden(
+            screen(.rich, [.character("t"), .character("t"), .down, .enter], width: width, height: height),
+            "machine-\(width)x\(height)")
+    }
+
+    @Test(arguments: [80, 120])
+    func `one row per machine`(width: Int) throws {
+        try checkGolden(
+            screen(.rich, [.character("t"), .character("t"), .down], width: width, height: 24), "machines-\(width)")
+    }
+
+    @Test(arguments: [80, 120])
+    func `the matrix shows who took the CPU from whom`(width: Int) throws {
+        try checkGolden(screen(.rich, [.character("m")], width: width, height: 24), "matrix-\(width)")
+    }
+
+    @Test(arguments: [80, 200])
+    func `a matrix of many machines keeps the worst in sight`(width: Int) throws {
+        try checkGolden(screen(.crowded, [.character("m")], width: width, height: 30), "matrix-crowded-\(width)")
+    }
+
+    @Test
+    func `bars, shades and arrows have an ASCII form`() throws {
+        try checkGolden(screen(.rich, [.down, .enter], width: 120, height: 40).ascii, "vcpu-ascii-120")
+        try checkGolden(screen(.rich, [.character("m")], width: 120, height: 24).ascii, "matrix-ascii-120")
     }
 
     @Test(arguments: [80, 120])

@@ -327,6 +327,12 @@ extension Scenario {
                             vcpu.preemptions = UInt64(ready) * UInt64(end)
                             return vcpu
                         }))
+                // Each takes from the next ones, the less the farther they are.
+                snapshot.guests[machine].takenBy = (1...4).map { step in
+                    .init(
+                        kind: .vcpu, guest: (machine + step * 7) % 30, count: UInt64(end),
+                        nanoseconds: end * Int64(machine * 7 % 30) * 10 / Int64(step) * millisecond)
+                }
             }
             return snapshot
         }
