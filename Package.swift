@@ -97,7 +97,7 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "TraceModel", "Collector", "Views", "Console", "SessionLog", "Wire", "Transport", "Threading",
+                "TraceModel", "Capture", "Collector", "Views", "Console", "SessionLog", "Wire", "Transport", "Threading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             // A recording for `tandem demo`: two guests of the lab, made by `tandem record` there.

@@ -17,6 +17,8 @@ package struct CaptureError: Error, Hashable, Sendable {
         case read = "read the CPU's buffer"
         case readStatistics = "read the CPU's statistics from"
         case remove = "remove the trace instance"
+        case readKVMClock = "read KVM's clock settings from"
+        case readTSC = "find out how the time stamp counter runs, from"
     }
 
     package enum Cause: Hashable, Sendable {

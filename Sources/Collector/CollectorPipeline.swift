@@ -16,16 +16,18 @@ import Wire
 ///          (guests)        ticks → host time  one order  states
 /// ```
 package struct CollectorPipeline: Codable {
-    private var sources: [CollectorSource] = []
-    private var merger: Merger
+    var sources: [CollectorSource] = []
+    var merger: Merger
+    var guestMode = GuestModeTracker()
+    var isHostDone = false
     private var analyzer: Analyzer
-    private var anomalies = AnomalyCounts()
-    private var machines: [Int32: VMFacts] = [:]
+    var anomalies = AnomalyCounts()
+    var machines: [Int32: VMFacts] = [:]
     package private(set) var facts: SessionFacts?
     /// Host time up to which everything has been analyzed.
     package private(set) var horizon = HostTime(nanoseconds: 0)
     /// The latest host time that the host's own watermark told.
-    private var hostNow = HostTime(nanoseconds: 0)
+    var hostNow = HostTime(nanoseconds: 0)
     /// Nothing later is analyzed; see `hold`.
     private var limit: HostTime?
     private var heldLoss: SourceID?
@@ -39,7 +41,7 @@ package struct CollectorPipeline: Codable {
         switch input {
         case .batch(let source, let batch):
             guard let index = index(of: source) else { return }
-            place(batch, of: index)
+            take(batch, of: index)
         case .record(let record): apply(record)
         }
     }
@@ -65,16 +67,19 @@ package struct CollectorPipeline: Codable {
             sources[index].clock.learn(facts)
         case .machine(let facts):
             machines[facts.vmmPID] = facts
+            followThreads()
             analyzer.identify(facts)
         case .link(let source, let vmmPID, _):
             guard let index = index(of: source) else { return }
             sources[index].vmmPID = vmmPID
+            followThreads()
             analyzer.link(source, vmmPID: vmmPID)
         case .kernelThreads(let threads):
             for thread in threads { analyzer.setKernelThread(thread) }
         case .sourceClosed(let source, let reason, let isFailure):
             guard let index = index(of: source) else { return }
             sources[index].state = isFailure ? .gone(reason) : .drained
+            if sources[index].facts.isHost { hostIsDone() } else { placeWaiting(of: index, all: true) }
             merger.endSource(source)
             analyze()
             if isFailure { lose(source) }
@@ -106,14 +111,21 @@ package struct CollectorPipeline: Codable {
                 if !sources[index].facts.endpoint.isEmpty {
                     sources[index].bytes &+= UInt64(body.count + Frame.headerBytes)
                 }
-                place(batch, of: index)
+                take(batch, of: index)
             } catch {
                 anomalies.add(.batchMalformed)
             }
         case .watermark(let ticks):
-            guard let time = sources[index].clock.watermark(ticks) else { return }
-            if sources[index].facts.isHost { hostNow = max(hostNow, time) }
-            merger.watermark(sources[index].id, time)
+            if sources[index].facts.isHost {
+                guard let time = sources[index].clock.watermark(ticks) else { return }
+                hostNow = max(hostNow, time)
+                guestMode.settle(before: hostNow)
+                placeWaiting()
+                merger.watermark(sources[index].id, time)
+            } else {
+                sources[index].intake.hold(ticks)
+                placeWaiting(of: index)
+            }
             analyze()
         case .statistics(let statistics):
             sources[index].statistics = statistics
@@ -124,8 +136,18 @@ package struct CollectorPipeline: Codable {
         }
     }
 
-    private mutating func place(_ batch: EventBatch, of index: Int) {
+    private mutating func take(_ batch: EventBatch, of index: Int) {
         sources[index].count(batch)
+        if sources[index].facts.isHost {
+            followClocks(batch, of: index)
+            place(batch, of: index)
+        } else {
+            sources[index].intake.hold(batch, at: hostNow)
+            placeWaiting(of: index)
+        }
+    }
+
+    mutating func place(_ batch: EventBatch, of index: Int) {
         guard let placed = sources[index].clock.place(batch, from: sources[index].id) else {
             anomalies.add(.clockUnmapped, UInt64(batch.headers.count))
             return

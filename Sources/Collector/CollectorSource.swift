@@ -15,6 +15,7 @@ struct CollectorSource: Codable {
     let id: SourceID
     private var opening: SourceOpening
     var clock: ClockMap
+    var intake = GuestIntake()
     var state = State.live
     var vmmPID: Int32?
     var events: UInt64 = 0
@@ -37,6 +38,8 @@ struct CollectorSource: Codable {
     mutating func add(_ message: FormatMessage, anomalies: inout AnomalyCounts) {
         opening.add(message, anomalies: &anomalies)
     }
+
+    var kvmEvents: KVMEvents { opening.kvmEvents }
 
     mutating func decode(_ body: [UInt8]) throws(MessageError) -> EventBatch { try opening.decoder.decode(body) }
 

@@ -22,7 +22,7 @@ final class GuestLink: @unchecked Sendable {
     let source: SourceID
     let guest: SessionOptions.Guest
     private let hello: Hello
-    private let hostClock: TraceClock
+    private let hostClock: HostClock
     private let queue: BoundedQueue<PipelineInput>
     private let lock = ConditionLock()
     /// Credits and the drain are sent by different threads, each message as a whole.
@@ -35,14 +35,14 @@ final class GuestLink: @unchecked Sendable {
 
     /// Connects; typed errors tell whom we wanted to reach.
     init(
-        source: SourceID, guest: SessionOptions.Guest, options: SessionOptions, hello: Hello,
-        queue: BoundedQueue<PipelineInput>
+        source: SourceID, guest: SessionOptions.Guest, options: SessionOptions, hello: Hello, hostClock: HostClock,
+        queue: BoundedQueue<PipelineInput>, clock: @escaping @Sendable (Hello) -> TraceClock
     ) throws {
         self.source = source
         self.guest = guest
         self.hello = hello
         self.queue = queue
-        hostClock = options.hostClock
+        self.hostClock = hostClock
         connection = try Connection.connect(
             to: guest.endpoint, timeoutMilliseconds: Limits.connectMilliseconds, resolve: HostNames.resolve)
         session = CollectorSession(
@@ -50,7 +50,8 @@ final class GuestLink: @unchecked Sendable {
                 clock: guest.clock ?? .monoRaw, bufferKiBPerCPU: guest.bufferKiB ?? SessionOptions.defaultBufferKiB,
                 events: guest.events.isEmpty ? SessionOptions.defaultGuestEvents : guest.events,
                 flushMilliseconds: options.flushMilliseconds, creditBytes: Limits.creditBytes,
-                holder: hello.hostname))
+                holder: hello.hostname),
+            clock: clock)
     }
 
     /// Set-up until the guest is ready to trace and its clock has been probed.

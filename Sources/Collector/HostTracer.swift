@@ -15,13 +15,13 @@ final class HostTracer: @unchecked Sendable {
     private let lock = ConditionLock()
     private var isClosed = false
 
-    init(options: SessionOptions, queue: BoundedQueue<PipelineInput>) throws {
+    init(options: SessionOptions, clock: TraceClock, queue: BoundedQueue<PipelineInput>) throws {
         self.queue = queue
         flushMilliseconds = options.flushMilliseconds
         let tracefs = try Tracefs.find()
         _ = AbandonedInstances.remove(in: tracefs, role: "host")
         recorder = try TraceRecorder(
-            tracefs: tracefs, role: "host", clock: options.hostClock, bufferKiBPerCPU: options.hostBufferKiB,
+            tracefs: tracefs, role: "host", clock: clock, bufferKiBPerCPU: options.hostBufferKiB,
             events: try HostTracer.patterns(options, in: tracefs))
     }
 

@@ -21,6 +21,7 @@ package final class LiveSession: @unchecked Sendable {
         var notices: [String] = []
         var failure: String?
         var openSources = 0
+        var isStopping = false
         var isFinished = false
         var bytesWritten: UInt64 = 0
     }
@@ -36,6 +37,8 @@ package final class LiveSession: @unchecked Sendable {
     /// What the pipeline is told first, gathered while the session is set up.
     private var opening: [LogRecord] = []
     private let machines: MachineWatch
+    /// Made by `prepare`.
+    private var clocks: ClockPlan?
     /// How often the snapshot is renewed while events come.
     private static let snapshotNanoseconds: Int64 = 100_000_000
 
@@ -50,10 +53,12 @@ package final class LiveSession: @unchecked Sendable {
 
     /// Sets everything up on the host and in every guest. Throws what is wrong before anything is traced.
     package func prepare() throws {
-        let host = try HostTracer(options: options, queue: queue)
+        let clocks = try ClockPlan(options)
+        self.clocks = clocks
+        let host = try HostTracer(options: options, clock: clocks.host.clock, queue: queue)
         self.host = host
         do {
-            try connectGuests(host)
+            try connectGuests(host, clocks)
         } catch {
             host.close()
             for link in links { link.abort() }
@@ -61,7 +66,7 @@ package final class LiveSession: @unchecked Sendable {
         }
     }
 
-    private func connectGuests(_ host: HostTracer) throws {
+    private func connectGuests(_ host: HostTracer, _ clocks: ClockPlan) throws {
         opening.append(
             .sourceOpened(
                 .host,
@@ -70,11 +75,12 @@ package final class LiveSession: @unchecked Sendable {
                     kernelRelease: hello.kernelRelease, prepared: host.prepared),
                 formats: host.formats.formats.map { FormatMessage(system: $0.system, text: $0.text) },
                 names: LocalMachine.taskNames()))
+        if let scale = clocks.host.scale { opening.append(.clock(.host, .scale(scale))) }
         opening += machines.scan()
         var seen: [String: String] = [:]
         for (index, guest) in options.guests.enumerated() {
             let source = SourceID(UInt32(index + 1))
-            let ready = try connect(guest, as: source)
+            let ready = try connect(guest, as: source, clocks)
             if let other = seen[ready.hello.bootID], !ready.hello.bootID.isEmpty {
                 throw SessionError(
                     "'\(guest.name)' and '\(other)' are the same machine (boot id \(ready.hello.bootID)): name each guest once"
@@ -89,17 +95,27 @@ package final class LiveSession: @unchecked Sendable {
                         hostname: ready.hello.hostname.sanitized, bootID: ready.hello.bootID,
                         kernelRelease: ready.hello.kernelRelease.sanitized, prepared: ready.prepared),
                     formats: ready.formats, names: ready.names))
-            opening += ready.probes.map { .probe(source, $0) }
             switch machines.link(guest, hello: ready.hello) {
-            case .success(let found): opening.append(.link(source, vmmPID: found.vmmPID, evidence: found.evidence))
+            case .success(let found):
+                opening.append(.link(source, vmmPID: found.vmmPID, evidence: found.evidence))
+                if ready.prepared.clock == .x86TSC, let clock = clocks.kvmClock(vmmPID: found.vmmPID) {
+                    opening.append(.clock(source, .kvm(clock)))
+                }
             case .failure(let problem): notice("\(guest.name): \(problem)")
             }
+            opening += ready.probes.map { .probe(source, $0) }
         }
     }
 
-    private func connect(_ guest: SessionOptions.Guest, as source: SourceID) throws -> GuestLink.Ready {
+    private func connect(
+        _ guest: SessionOptions.Guest, as source: SourceID, _ clocks: ClockPlan
+    ) throws -> GuestLink.Ready {
         do {
-            let link = try GuestLink(source: source, guest: guest, options: options, hello: hello, queue: queue)
+            let link = try GuestLink(
+                source: source, guest: guest, options: options, hello: hello, hostClock: clocks.host, queue: queue
+            ) { [machines] hello in
+                clocks.clock(of: guest, vmmPID: try? machines.link(guest, hello: hello).get().vmmPID)
+            }
             links.append(link)
             return try link.prepare()
         } catch {
@@ -112,10 +128,11 @@ package final class LiveSession: @unchecked Sendable {
     /// Tracing on, everywhere.
     package func start() {
         lock.withLock { shared.openSources = links.count + 1 }
-        let now = TraceClockReader.now(options.hostClock)?.rawValue ?? 0
-        let facts = LocalMachine.sessionFacts(start: HostTime(nanoseconds: Int64(clamping: now)), options: options)
+        let facts = LocalMachine.sessionFacts(
+            start: clocks?.host.now() ?? HostTime(nanoseconds: 0), options: options)
         for record in [.session(facts)] + opening { queue.put(.record(record), weight: 256) }
         Thread.start("pipeline") { [self] in runPipeline() }
+        host?.run()
         for link in links {
             do {
                 try link.run()
@@ -124,13 +141,18 @@ package final class LiveSession: @unchecked Sendable {
                     .record(.sourceClosed(link.source, reason: "\(error)", isFailure: true)), weight: 64)
             }
         }
-        host?.run()
     }
 
     /// Tracing off, everything delivered; returns at once, `isFinished` tells when it is done.
+    ///
+    /// The guests first. Whoever is traced without its host seems to run where it was seen last.
     package func stop() {
         for link in links { link.drain() }
-        host?.drain()
+        let isAlone = lock.withLock {
+            shared.isStopping = true
+            return shared.openSources == 1
+        }
+        if isAlone { host?.drain() }
         // A guest that does not drain in time is left behind.
         Thread.start("drain limit") { [self] in
             let deadline = MonotonicClock.nanoseconds() + Int64(Limits.drainMilliseconds) * 1_000_000
@@ -188,11 +210,12 @@ package final class LiveSession: @unchecked Sendable {
                 process(input, &pipeline, &recorder)
                 if case .record(.sourceClosed(let source, let reason, let isFailure)) = input {
                     if isFailure { notice("\(name(of: source)) is gone: \(reason)") }
-                    let left = lock.withLock {
+                    let (left, isStopping) = lock.withLock {
                         shared.openSources -= 1
-                        return shared.openSources
+                        return (shared.openSources, shared.isStopping)
                     }
                     if left == 0 { break }
+                    if left == 1, isStopping { host?.drain() }
                 }
             }
             let now = MonotonicClock.nanoseconds()

@@ -1,4 +1,3 @@
-import Capture
 import Threading
 import TraceModel
 import Transport
@@ -15,9 +14,9 @@ final class ProbeLink: Sendable {
     static let intervalNanoseconds: Int64 = 1_000_000_000
 
     private let connection: Connection
-    private let hostClock: TraceClock
+    private let hostClock: HostClock
 
-    init(endpoint: Endpoint, hello: Hello, token: UInt64, hostClock: TraceClock) throws {
+    init(endpoint: Endpoint, hello: Hello, token: UInt64, hostClock: HostClock) throws {
         self.hostClock = hostClock
         connection = try Connection.connect(
             to: endpoint, timeoutMilliseconds: Limits.connectMilliseconds, resolve: HostNames.resolve)
@@ -39,19 +38,18 @@ final class ProbeLink: Sendable {
         var reader = FrameReader()
         var probes: [ClockProbe] = []
         for id in 1...UInt64(count) {
-            guard let sent = TraceClockReader.now(hostClock) else {
-                throw SessionError("the trace clock '\(hostClock.rawValue)' cannot be read on this machine")
+            guard let sent = hostClock.now() else {
+                throw SessionError("the trace clock '\(hostClock.clock.rawValue)' cannot be read on this machine")
             }
             try connection.write(
                 Message.probe(id: id).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
             guard case .probeReply(id, let guestReceived, let guestSent) = try next(&reader) else {
                 throw SessionError("the agent answered a clock probe with something else")
             }
-            guard let received = TraceClockReader.now(hostClock) else { continue }
+            guard let received = hostClock.now() else { continue }
             probes.append(
                 ClockProbe(
-                    hostSent: HostTime(nanoseconds: Int64(clamping: sent.rawValue)), guestReceived: guestReceived,
-                    guestSent: guestSent, hostReceived: HostTime(nanoseconds: Int64(clamping: received.rawValue))))
+                    hostSent: sent, guestReceived: guestReceived, guestSent: guestSent, hostReceived: received))
         }
         return probes
     }

@@ -1,3 +1,4 @@
+package import Capture
 package import TraceModel
 package import Transport
 package import Wire
@@ -19,7 +20,10 @@ package struct SessionOptions: Sendable {
         }
     }
 
-    package var hostClock = TraceClock.monoRaw
+    /// Nil: whichever gives the best map of the guests' clocks.
+    package var hostClock: TraceClock?
+    /// What another process has read of KVM's clock settings; nil to read them here.
+    package var kvmClock: [KVMClockReading]?
     package var hostBufferKiB = SessionOptions.defaultBufferKiB
     package var hostEvents: [SessionRequest.Event] = []
     package var guests: [Guest] = []
@@ -37,7 +41,7 @@ package struct SessionOptions: Sendable {
         ("sched:sched_switch", false), ("sched:sched_waking", false), ("sched:sched_wakeup", true),
         ("sched:sched_migrate_task", true),
         ("sched:sched_process_exit", true), ("kvm:kvm_entry", true), ("kvm:kvm_exit", true),
-        ("kvm:kvm_userspace_exit", true), ("kvm:kvm_vcpu_wakeup", true),
+        ("kvm:kvm_userspace_exit", true), ("kvm:kvm_vcpu_wakeup", true), ("kvm:kvm_write_tsc_offset", true),
     ]
 
     package static let defaultGuestEvents = [

@@ -12,11 +12,13 @@ struct SourceOpening {
     var decoder: BatchDecoder
     /// Names of exit reasons from this kernel's own `kvm_exit` format.
     private var reasons: ExitReasonNames?
+    private(set) var kvmEvents: KVMEvents
 
     init(_ facts: SourceFacts) {
         self.facts = facts
         formats = FormatTable(byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize)
         decoder = BatchDecoder(formats: formats)
+        kvmEvents = KVMEvents(formats)
     }
 
     init(_ facts: SourceFacts, formats messages: [FormatMessage]) {
@@ -32,6 +34,7 @@ struct SourceOpening {
             guard formats.append(format) == formats.formats.count - 1 else { return }
             decoder.append(format)
             if format.system == "kvm", format.name == "kvm_exit" { reasons = ExitReasonNames(format: format) }
+            if format.system == "kvm" { kvmEvents = KVMEvents(formats) }
         } catch {
             // A placeholder keeps later type indices right; its events cannot be read.
             let placeholder = EventFormat(

@@ -37,6 +37,8 @@ package struct SessionArguments: Equatable {
     package var flushMilliseconds: Int?
     package var maximumLagMilliseconds: Int?
     package var isInsecure = false
+    /// What `tandem kvm-clock` wrote.
+    package var kvmClockPath: String?
     /// Options that are not about the session, for the verb: name → values, in order.
     package var others: [(name: String, value: String?)] = []
     /// What follows `--`.
@@ -45,7 +47,7 @@ package struct SessionArguments: Equatable {
     package static func == (a: SessionArguments, b: SessionArguments) -> Bool {
         a.clock == b.clock && a.bufferKiB == b.bufferKiB && a.events == b.events && a.guests == b.guests
             && a.flushMilliseconds == b.flushMilliseconds && a.maximumLagMilliseconds == b.maximumLagMilliseconds
-            && a.isInsecure == b.isInsecure && a.command == b.command
+            && a.isInsecure == b.isInsecure && a.kvmClockPath == b.kvmClockPath && a.command == b.command
             && a.others.elementsEqual(b.others) { $0.name == $1.name && $0.value == $1.value }
     }
 
@@ -110,7 +112,7 @@ package struct SessionArguments: Equatable {
             isInsecure = true
             return
         }
-        guard ["-e", "-f", "-C", "-b", "-A", "--pid", "--flush", "--max-lag"].contains(name) else {
+        guard ["-e", "-f", "-C", "-b", "-A", "--pid", "--flush", "--max-lag", "--kvm-clock"].contains(name) else {
             throw Problem(
                 description: name.hasPrefix("-")
                     ? "unknown option '\(name)'; see --help"
@@ -126,6 +128,7 @@ package struct SessionArguments: Equatable {
         case "--pid":
             guard !guests.isEmpty else { throw Problem(description: "--pid belongs to the -A before it") }
             guests[guests.count - 1].vmmPID = Int32(try integer(value, name, in: 1...4_194_304, unit: ""))
+        case "--kvm-clock": kvmClockPath = value
         case "--flush": flushMilliseconds = try integer(value, name, in: 1...10_000, unit: "milliseconds")
         default: maximumLagMilliseconds = try integer(value, name, in: 10...60_000, unit: "milliseconds")
         }
@@ -165,13 +168,8 @@ package struct SessionArguments: Equatable {
         }
         if !guests.isEmpty {
             guests[guests.count - 1].clock = clock
-        } else if clock.countsNanoseconds {
-            self.clock = clock
         } else {
-            throw Problem(
-                description:
-                    "the host's clock must count nanoseconds (mono_raw, mono, boot, tai): it is the time line of "
-                    + "the session; a guest may use \(clock.rawValue) with -C after its -A")
+            self.clock = clock
         }
     }
 
@@ -190,11 +188,12 @@ package struct SessionArguments: Equatable {
     /// The session to run. Clear-text TCP beyond loopback is refused here, before anything is dialled.
     package func options() throws(Problem) -> SessionOptions {
         var options = SessionOptions()
-        if let clock { options.hostClock = clock }
+        options.hostClock = clock
         if let bufferKiB { options.hostBufferKiB = bufferKiB }
         if let flushMilliseconds { options.flushMilliseconds = flushMilliseconds }
         if let maximumLagMilliseconds { options.maximumLagNanoseconds = Int64(maximumLagMilliseconds) * 1_000_000 }
         options.isInsecure = isInsecure
+        options.kvmClock = try kvmClockPath.map(KVMClockCommand.readings(in:))
         options.hostEvents = events.map { SessionRequest.Event(pattern: $0.pattern, filter: $0.filter) }
         for argument in guests {
             let endpoint = argument.address.endpoint

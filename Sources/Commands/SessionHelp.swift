@@ -10,7 +10,9 @@ enum SessionHelp {
                               (default: what the analysis needs of sched and kvm), after an -A that guest's
                               (default: sched and irq)
           -f FILTER           kernel filter for the events of the -e before it
-          -C CLOCK            trace clock: mono_raw (default), mono, boot, tai; in guests x86-tsc too
+          -C CLOCK            trace clock: mono_raw, mono, boot, tai, x86-tsc (default: x86-tsc where KVM's own clock
+                              settings can be read, which makes the guests' times exact; otherwise mono_raw)
+          --kvm-clock FILE    those settings, as 'tandem kvm-clock' printed them, when this user may not read debugfs
           -b KIB              ring buffer per CPU (default 4096)
           --pid PID           the VMM process of the guest before it, when it cannot be found out
           --flush MS          longest time an event waits in its machine (default 20; 1 to 2 while many come)

@@ -16,7 +16,10 @@ package struct Tandem: ParsableCommand {
               tandem demo                                         look at a recorded session, without root
             """,
         version: "tandem \(version)",
-        subcommands: [RecordCommand.self, TopCommand.self, GuestsCommand.self, ReplayCommand.self, DemoCommand.self])
+        subcommands: [
+            RecordCommand.self, TopCommand.self, GuestsCommand.self, ReplayCommand.self, DemoCommand.self,
+            KVMClockCommand.self,
+        ])
 
     package init() {}
 }

@@ -31,6 +31,10 @@ package struct ClockMap: Sendable, Codable {
     private let tolerance: ClockTolerance
     private let identity: Bool
     private(set) var constraints: ClockConstraints
+    /// Guest events in a row that no window of guest mode can hold.
+    var impossible = 0
+    /// Entries and exits have had a part in the present line.
+    private(set) var usesEntries = false
     /// Counts from 0; every violation, and every change of what KVM says, opens the next.
     package private(set) var epoch = 0
 
@@ -100,6 +104,17 @@ package struct ClockMap: Sendable, Codable {
         changedAt = clock.since
     }
 
+    /// KVM gave `vcpu` another TSC offset; false when the old one shows that it was another machine's.
+    package mutating func offsetChanged(of vcpu: Int, from old: Int64, to new: Int64, at time: HostTime) -> Bool {
+        guard kvm.indices.contains(vcpu), let stretch = kvm[vcpu]?.newest, stretch.vcpu.offset == old else {
+            return false
+        }
+        var changed = stretch.vcpu
+        changed.offset = new
+        learn(.kvm(KVMClock(scale: stretch.scale, vcpus: [changed], since: time)))
+        return true
+    }
+
     package mutating func add(_ probe: ClockProbe) -> Outcome {
         guard !identity else { return .used }
         // Taken before a change that KVM has told: about a clock that is no more.
@@ -167,8 +182,32 @@ package struct ClockMap: Sendable, Codable {
         beginEpoch()
     }
 
+    /// A bound that did not come from a probe; false when it contradicts the others.
+    mutating func add(_ side: ClockConstraints.Side, _ ticks: TraceTicks, _ time: HostTime) -> Bool {
+        usesEntries = true
+        latest = max(latest ?? ticks, ticks)
+        return constraints.add(side, ClockConstraints.Point(ticks: ticks, host: time))
+    }
+
+    mutating func refreshedLine() -> ClockLine? {
+        line = constraints.line() ?? line
+        return line
+    }
+
+    /// The clock is not what it was, and nothing tells yet what it is: until the next probe nothing can be placed.
+    mutating func lose(from ticks: TraceTicks) -> Outcome {
+        previous = line
+        epochStart = ticks
+        line = nil
+        constraints = ClockConstraints(clock: clock, tolerance: tolerance)
+        beginEpoch()
+        return .newEpoch
+    }
+
     private mutating func beginEpoch() {
         epoch += 1
+        impossible = 0
+        usesEntries = false
         floors.removeAll(keepingCapacity: true)
         promised = nil
     }

@@ -14,6 +14,7 @@ extension ClockMap {
         if isIdentity { return [] }
         if !given.isEmpty { return given.map(\.method).reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
         return (isKnownByKVM ? ["kvm"] : []) + (constraints.isEmpty ? [] : ["probes"])
+            + (usesEntries ? ["entries"] : [])
     }
 
     private var quality: String {

@@ -108,6 +108,21 @@ extension ClockMap {
         }
     }
 
+    /// Like `watermark`, of a time on the host's clock: what is still to be placed is known to lie behind it.
+    package mutating func promise(_ time: HostTime) -> HostTime {
+        let kept = max(promised?.time ?? time, time)
+        promised = Promise(ticks: promised?.ticks ?? TraceTicks(0), time: kept)
+        return kept
+    }
+
+    /// How many events of a batch lie before `limit`; nil while the clock is not known.
+    package func count(of batch: EventBatch, before limit: HostTime) -> Int? {
+        guard let first = batch.headers.first, hostTime(first.ticks, cpu: batch.cpu) != nil else { return nil }
+        return batch.headers.partitionPoint {
+            hostTime($0.ticks, cpu: batch.cpu).map { $0.time < limit } ?? true
+        }
+    }
+
     /// The time of every event, and the largest bound.
     private func place(
         _ headers: [EventHeader], on line: ClockLine, _ rising: inout RisingTimes

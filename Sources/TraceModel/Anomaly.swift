@@ -24,6 +24,8 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
     case fieldMissing
     case tableFull
     case eventMovedUp
+    // Timeline.
+    case clockChanged
 
     package enum Severity: String, Sendable {
         /// Expected now and then; figures stay right.
@@ -57,12 +59,13 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
         case .fieldMissing: "field_missing"
         case .tableFull: "table_full"
         case .eventMovedUp: "event_moved_up"
+        case .clockChanged: "clock_changed"
         }
     }
 
     package var severity: Severity {
         switch self {
-        case .unknownMessageSkipped, .eventLate, .guestEventOutsideEntry, .eventMovedUp: .notice
+        case .unknownMessageSkipped, .eventLate, .guestEventOutsideEntry, .eventMovedUp, .clockChanged: .notice
         case .unknownEventType, .clockUnmapped, .sourceLate, .tableFull, .entryWithoutExit, .exitWithoutEntry,
             .switchChainBroken:
             .dataLoss
@@ -99,6 +102,7 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
         case .fieldMissing: "an event lacks a field that the analysis needs; the kernel may be too old or too new."
         case .tableFull: "a table reached its limit; further entries are counted as 'other'."
         case .eventMovedUp: "an event came after later ones of the same vCPU; it took effect at the last of them."
+        case .clockChanged: "a guest's TSC was set anew (by itself, or by its VMM); the map followed at that moment."
         }
     }
 }

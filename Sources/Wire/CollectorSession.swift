@@ -1,4 +1,4 @@
-import TraceModel
+package import TraceModel
 
 /// The collector's side of one guest's data connection: frames in, actions out.
 ///
@@ -26,14 +26,19 @@ package struct CollectorSession: Sendable {
     }
 
     private var state = State.greeting
-    private let request: SessionRequest
+    private var request: SessionRequest
+    private let clock: @Sendable (Hello) -> TraceClock
     private var prepared: Prepared?
     private var formats: [FormatMessage] = []
     private var formatBytes = 0
     private var names = TaskNamesMessage(tasks: [])
     private var consumedBytes = 0
 
-    package init(request: SessionRequest) { self.request = request }
+    /// `clock` chooses the guest's trace clock when it is known who the guest is.
+    package init(request: SessionRequest, clock: (@Sendable (Hello) -> TraceClock)? = nil) {
+        self.request = request
+        self.clock = clock ?? { _ in request.clock }
+    }
 
     package var isEnded: Bool { state == .ended }
     package var isDraining: Bool { state == .draining }
@@ -65,6 +70,7 @@ package struct CollectorSession: Sendable {
                 return fail(PeerError(.protocolViolation, "the peer is a collector, not an agent"))
             }
             state = .requested
+            request.clock = clock(peer)
             return [.greeted(peer), .send(.request(request))]
         case (.requested, .prepared(let prepared)):
             self.prepared = prepared

@@ -31,6 +31,11 @@ void clinux_vsock_parts(const void *storage, uint32_t *cid, uint32_t *port);
 /* setsockopt(AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT): the kernel's own limit for connecting is 2 s. */
 int clinux_vsock_connect_timeout(int fd, int64_t milliseconds);
 
+/* The kernel's own conversion of the time stamp counter to nanoseconds, from the control page of a perf event
+ * (perf_event_open(2), `time_mult`, `time_shift`, `time_zero`). 0; or -1 and errno, which is ENOTSUP when the kernel does
+ * not trust the counter for its scheduler clock. */
+int clinux_tsc_scale(uint32_t *multiplier, uint16_t *shift, uint64_t *zero);
+
 /* The time stamp counter, not read before earlier instructions are done, as the kernel's rdtsc_ordered() reads it
  * (arch/x86/include/asm/tsc.h). Returns 0 on a machine that has none. */
 static inline int clinux_time_stamp_counter(uint64_t *ticks)

@@ -1,0 +1,58 @@
+import TraceModel
+
+/// What a guest sent and the pipeline has not placed yet.
+///
+/// A guest's event is placed when the host's own events up to its time are known, not before: only then is it certain
+/// with which TSC offset it was stamped, and its vCPU's entries and exits have had their say in the map. The merge
+/// waits for the host in any case, so that this delays nothing: of a batch that reaches beyond the host's watermark, the
+/// events before it go at once.
+struct GuestIntake: Codable {
+    enum Item: Codable {
+        case batch(EventBatch, arrived: HostTime)
+        case watermark(TraceTicks)
+    }
+
+    private var items: [Item] = []
+    private var heldEvents = 0
+    /// Of one source; its share of what the merge may hold.
+    private static let mostEvents = Limits.mergeEvents / 4
+
+    mutating func hold(_ batch: EventBatch, at now: HostTime) {
+        heldEvents += batch.headers.count
+        items.append(.batch(batch, arrived: now))
+    }
+
+    /// A later promise says all that the one before it did.
+    mutating func hold(_ watermark: TraceTicks) {
+        if case .watermark = items.last { items.removeLast() }
+        items.append(.watermark(watermark))
+    }
+
+    var isEmpty: Bool { items.isEmpty }
+    var isOverfull: Bool { heldEvents > Self.mostEvents }
+
+    /// Takes everything out; what must wait on is held again, in the same order.
+    mutating func takeAll() -> [Item] {
+        defer {
+            items = []
+            heldEvents = 0
+        }
+        return items
+    }
+}
+
+extension EventBatch {
+    /// Events `range`, and the losses between them. The records are shared, not copied.
+    func part(_ range: Range<Int>) -> EventBatch {
+        guard range != headers.indices else { return self }
+        var part = EventBatch(cpu: cpu)
+        part.headers = Array(headers[range])
+        part.records = records
+        let isLast = range.upperBound == headers.count
+        part.losses = losses.compactMap { loss in
+            guard loss.index >= range.lowerBound, loss.index < range.upperBound || isLast else { return nil }
+            return LossMark(index: loss.index - range.lowerBound, place: loss.place, count: loss.count)
+        }
+        return part
+    }
+}

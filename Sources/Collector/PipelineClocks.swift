@@ -1,0 +1,134 @@
+import SessionLog
+import Timeline
+import TraceModel
+
+/// Guests' clocks: what the host's own events tell of them, and when a guest's events are placed.
+extension CollectorPipeline {
+    // MARK: Host
+
+    mutating func followClocks(_ batch: EventBatch, of host: Int) {
+        let events = sources[host].kvmEvents
+        for change in events.offsetChanges(in: batch) where change.previous != change.next {
+            if let time = sources[host].clock.hostTime(change.ticks)?.time { follow(change, at: time) }
+        }
+        guard guestMode.hasThreads else { return }
+        for index in events.crossings(in: batch) { addCrossing(index, events, batch, of: host) }
+        for loss in batch.losses {
+            let place = min(max(loss.index - 1, 0), batch.headers.count - 1)
+            let ticks = batch.headers.isEmpty ? nil : batch.headers[place].ticks
+            let time = ticks.flatMap { sources[host].clock.hostTime($0)?.time } ?? guestMode.known
+            guestMode.add(.init(time: time, kind: .loss, tid: 0, vcpu: nil))
+        }
+    }
+
+    private mutating func addCrossing(_ index: Int, _ events: KVMEvents, _ batch: EventBatch, of host: Int) {
+        let header = batch.headers[index]
+        guard guestMode.isFollowed(header.pid), let time = sources[host].clock.hostTime(header.ticks)?.time else {
+            return
+        }
+        let (kind, vcpu) = events.crossing(header, in: batch.records.span.bytes)
+        guestMode.add(.init(time: time, kind: kind, tid: header.pid, vcpu: vcpu))
+    }
+
+    private mutating func follow(_ change: KVMEvents.OffsetChange, at time: HostTime) {
+        // The thread tells the machine, where it is known; the offset before tells it nearly always: it is the machine's
+        // age in cycles.
+        let owner = machines.values.first {
+            $0.vmmPID == change.tid || $0.vcpuThreads.contains { $0.tid == change.tid }
+        }
+        for guest in sources.indices where owner == nil || sources[guest].vmmPID == owner?.vmmPID {
+            let isKnown = sources[guest].clock.offsetChanged(
+                of: change.vcpu, from: change.previous, to: change.next, at: time)
+            if isKnown { anomalies.add(.clockChanged) }
+        }
+    }
+
+    /// vCPU threads become known with their machine, and the machine with its guest, in any order.
+    mutating func followThreads() {
+        for source in sources {
+            guard let vmmPID = source.vmmPID, let facts = machines[vmmPID] else { continue }
+            guestMode.setThreads(facts, of: source.id)
+        }
+    }
+
+    // MARK: Guests
+
+    /// Nothing of the host is still to come: nobody waits for it.
+    mutating func hostIsDone() {
+        isHostDone = true
+        guestMode.settle(before: hostNow.advanced(by: 1))
+        placeWaiting()
+    }
+
+    mutating func placeWaiting() {
+        for guest in sources.indices where !sources[guest].intake.isEmpty { placeWaiting(of: guest) }
+    }
+
+    /// Places what the host's watermark allows.
+    mutating func placeWaiting(of guest: Int, all: Bool = false) {
+        let isForced = all || isHostDone || sources[guest].intake.isOverfull
+        let limit = isForced ? HostTime(nanoseconds: .max) : hostNow
+        var isBlocked = false
+        for item in sources[guest].intake.takeAll() {
+            switch item {
+            case .batch(let batch, let arrived):
+                if !place(batch, arrived: arrived, of: guest, before: limit) { isBlocked = true }
+            case .watermark(let ticks):
+                guard !isBlocked || isForced, tellWatermark(ticks, of: guest, before: limit) else {
+                    sources[guest].intake.hold(ticks)
+                    isBlocked = true
+                    continue
+                }
+            }
+        }
+    }
+
+    /// False when a part of it has to wait.
+    private mutating func place(
+        _ batch: EventBatch, arrived: HostTime, of guest: Int, before limit: HostTime
+    ) -> Bool {
+        guard !batch.headers.isEmpty else {
+            place(batch, of: guest)
+            return true
+        }
+        guard let count = sources[guest].clock.count(of: batch, before: limit) else {
+            // Its clock may become known while the merge would wait for it.
+            let maximumLag = facts?.maximumLagNanoseconds ?? Limits.mergeLagNanoseconds
+            if limit - arrived > maximumLag {
+                anomalies.add(.clockUnmapped, UInt64(batch.headers.count))
+                return true
+            }
+            sources[guest].intake.hold(batch, at: arrived)
+            return false
+        }
+        if count > 0 {
+            let part = batch.part(0..<count)
+            narrow(part, of: guest)
+            place(part, of: guest)
+        }
+        guard count < batch.headers.count else { return true }
+        sources[guest].intake.hold(batch.part(count..<batch.headers.count), at: arrived)
+        return false
+    }
+
+    /// What the vCPU's entries and exits say of its events makes the map better before they are placed.
+    private mutating func narrow(_ batch: EventBatch, of guest: Int) {
+        guard sources[guest].clock.canBeNarrowed else { return }
+        let known = guestMode.known
+        guestMode.withWindows(of: sources[guest].id, vcpu: batch.cpu) { windows in
+            let outcome = sources[guest].clock.narrow(batch, to: &windows, knownBefore: known)
+            if outcome == .newEpoch { anomalies.add(.clockViolation) }
+        }
+    }
+
+    private mutating func tellWatermark(_ ticks: TraceTicks, of guest: Int, before limit: HostTime) -> Bool {
+        guard let time = sources[guest].clock.hostTime(ticks)?.time else { return false }
+        guard time <= limit else {
+            // Everything up to the host's own watermark has been told.
+            merger.watermark(sources[guest].id, sources[guest].clock.promise(limit))
+            return false
+        }
+        if let promised = sources[guest].clock.watermark(ticks) { merger.watermark(sources[guest].id, promised) }
+        return true
+    }
+}

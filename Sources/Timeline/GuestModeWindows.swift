@@ -1,0 +1,88 @@
+/// When one vCPU was in guest mode, as far as its host's `kvm_entry` and `kvm_exit` tell: a guest writes events only then.
+///
+/// KVM writes `kvm_entry` before it enters and `kvm_exit` after it has left (svm_vcpu_run and svm_handle_exit,
+/// vmx_vcpu_run and vmx_handle_exit), so that a window is never too short. Where an event may be missing, the whole time
+/// in question counts as guest mode: a window may be too long, which proves less and never something wrong.
+///
+/// So each event of the guest is two messages. It came after the entry of its window and before the exit: `narrowed` cuts
+/// what is known of its time down to the windows, and what it cuts off becomes a floor or a ceiling of the clock.
+package import TraceModel
+
+package struct GuestModeWindows: Sendable, Codable {
+    private struct Window: Codable {
+        var start: Int64
+        /// `.max` while the vCPU is inside.
+        var end: Int64
+    }
+
+    /// Ascending, apart. Before the first host event of this vCPU, it may have been inside.
+    private var windows = [Window(start: .min, end: .max)]
+    private var isSeen = false
+    /// Of the vCPU's last entry or exit.
+    private var lastEvent = Int64.min
+    /// Where the last search ended; events come in order.
+    private var hint = 0
+
+    package init() {}
+
+    package mutating func entered(at time: HostTime) {
+        let time = time.nanoseconds
+        if !isSeen {
+            // Everything before may have been inside, and this still is.
+            isSeen = true
+        } else if let last = windows.last, last.end != .max {
+            windows.append(Window(start: max(time, last.end), end: .max))
+        }
+        lastEvent = time
+    }
+
+    package mutating func left(at time: HostTime) {
+        let time = time.nanoseconds
+        if let last = windows.last, last.end != .max {
+            // An entry is missing, since the last event.
+            windows[windows.count - 1].end = max(last.end, time)
+        } else {
+            windows[windows.count - 1].end = max(time, windows[windows.count - 1].start)
+        }
+        isSeen = true
+        lastEvent = time
+    }
+
+    /// Events of the host may be missing from the last one of this vCPU on: it may be inside until the next.
+    package mutating func lost() {
+        guard isSeen, let last = windows.last, last.end != .max else { return }
+        windows.append(Window(start: max(lastEvent, last.end), end: .max))
+        if windows[windows.count - 2].end == windows[windows.count - 1].start {
+            windows[windows.count - 2].end = .max
+            windows.removeLast()
+        }
+    }
+
+    /// No event before `time` will be asked for any more.
+    package mutating func forget(before time: HostTime) {
+        let done = windows.partitionPoint { $0.end < time.nanoseconds }
+        // In bulk: moving the rest for every window would cost more than it frees.
+        guard done >= 64 else { return }
+        windows.removeFirst(done)
+        hint = 0
+    }
+
+    /// The part of `range` in which the vCPU can have been inside, from end to end; nil when there is none.
+    package mutating func narrowed(_ range: ClosedRange<HostTime>) -> ClosedRange<HostTime>? {
+        let (low, high) = (range.lowerBound.nanoseconds, range.upperBound.nanoseconds)
+        guard let first = firstWindow(endingAtOrAfter: low), windows[first].start <= high else { return nil }
+        var last = first
+        while last + 1 < windows.count, windows[last + 1].start <= high { last += 1 }
+        return HostTime(
+            nanoseconds: max(low, windows[first].start))...HostTime(
+                nanoseconds: min(high, windows[last].end))
+    }
+
+    private mutating func firstWindow(endingAtOrAfter time: Int64) -> Int? {
+        if hint >= windows.count || hint > 0 && windows[hint - 1].end >= time {
+            hint = windows.partitionPoint { $0.end < time }
+        }
+        while hint < windows.count, windows[hint].end < time { hint += 1 }
+        return hint < windows.count ? hint : nil
+    }
+}
