@@ -97,7 +97,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "TraceModel", "Capture", "Collector", "Views", "Console", "SessionLog", "Wire", "Transport", "Threading",
+                "TraceModel", "Capture", "Collector", "CTF", "Views", "Console", "SessionLog", "Wire", "Transport",
+                "Threading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             // A recording for `tandem demo`: two guests of the lab, made by `tandem record` there.
@@ -146,7 +147,7 @@ let package = Package(
         .testTarget(
             name: "SessionLogTests", dependencies: ["SessionLog", "TraceModel", "Wire"], swiftSettings: strict),
         .testTarget(
-            name: "CTFTests", dependencies: ["CTF", "Decoding", "SessionLog", "TraceModel"],
+            name: "CTFTests", dependencies: ["CTF", "Decoding", "SessionLog", "TraceModel", "Wire"],
             // Traces, read where they lie.
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),

@@ -1,10 +1,11 @@
 import ArgumentParser
+import CTF
 import SessionLog
 
 /// Everything that a session can be read from.
 enum SessionFiles {
     /// Asked in this order; each looks at a path's name and first bytes.
-    static var kinds: [any SessionFileKind.Type] { [RecordingKind.self] }
+    static var kinds: [any SessionFileKind.Type] { [RecordingKind.self, CTFKind.self] }
 
     static func open(_ paths: SessionPaths) throws -> any SessionInput {
         guard let kind = kinds.first(where: { $0.claims(paths.path) }) else {

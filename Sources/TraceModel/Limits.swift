@@ -130,6 +130,10 @@ package enum Limits {
     package static let fixedRecordBytes = 16 << 10
     /// Bytes of one text or sequence of a CTF event; what is longer is cut. Linux's longest is a path.
     package static let dynamicFieldBytes = pathBytes
+    /// Times of events, and windows of guest mode, that a first reading of a trace keeps: 16 MiB of each at most.
+    package static let surveyedTimes = 1 << 20
+    /// Knots of the map that comes out of two traces.
+    package static let syncKnots: UInt64 = 2048
     /// How long events of a CPU wait for the switch that tells which thread was current, in its trace time. An idle CPU
     /// with its tick stopped switches once a second or less.
     package static let threadLookaheadNanoseconds: UInt64 = 250_000_000
