@@ -73,7 +73,8 @@ let package = Package(
         // trace.dat files on disk: mapped and decompressed for the room that reads them, and turned into recordings and back.
         .target(
             name: "TraceFiles",
-            dependencies: ["TraceModel", "TraceDat", "Compression"], swiftSettings: strict),
+            dependencies: ["TraceModel", "TraceDat", "Compression", "SessionLog", "Timeline", "Wire"],
+            swiftSettings: strict),
 
         // One round over a private tracefs instance: read, decode, count. Host and guest are traced by the same code.
         .target(
@@ -97,8 +98,8 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "TraceModel", "Capture", "Collector", "CTF", "Views", "Console", "SessionLog", "Wire", "Transport",
-                "Threading",
+                "TraceModel", "Capture", "Collector", "CTF", "TraceFiles", "Views", "Console", "SessionLog", "Wire",
+                "Transport", "Threading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             // A recording for `tandem demo`: two guests of the lab, made by `tandem record` there.
@@ -139,7 +140,10 @@ let package = Package(
         .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: strict),
         .testTarget(
             name: "TraceDatTests",
-            dependencies: ["Compression", "Decoding", "RecordingSupport", "TraceDat", "TraceFiles", "TraceModel"],
+            dependencies: [
+                "Compression", "Decoding", "RecordingSupport", "SessionLog", "Timeline", "TraceDat", "TraceFiles",
+                "TraceModel", "Wire",
+            ],
             swiftSettings: strict),
         .testTarget(name: "CaptureTests", dependencies: ["Capture", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: strict),

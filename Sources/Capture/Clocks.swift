@@ -16,6 +16,7 @@ package enum TraceClockReader {
         case .boot: nanoseconds(CLOCK_BOOTTIME)
         case .tai: nanoseconds(CLOCK_TAI)
         case .x86TSC: timeStampCounter()
+        case .local, .global, .perf, .uptime: nil
         }
     }
 

@@ -161,10 +161,10 @@ package struct SessionArguments: Equatable {
     }
 
     private mutating func setClock(_ text: String) throws(Problem) {
-        guard let clock = TraceClock(rawValue: text) else {
+        guard let clock = TraceClock(rawValue: text), clock.isReadable else {
             throw Problem(
                 description: "the trace clock '\(text)' cannot be compared between machines: programs cannot read it; "
-                    + "use one of " + TraceClock.allCases.map(\.rawValue).joined(separator: ", "))
+                    + "use one of " + TraceClock.readable.map(\.rawValue).joined(separator: ", "))
         }
         if !guests.isEmpty {
             guests[guests.count - 1].clock = clock

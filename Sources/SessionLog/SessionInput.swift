@@ -50,8 +50,30 @@ package struct SessionPaths: Hashable, Sendable {
         }
     }
 
+    /// What the user says about clocks, where the files do not: recorded apart, or without a conversion of cycles.
+    package struct ClockHints: Hashable, Sendable {
+        package struct Offset: Hashable, Sendable {
+            /// A guest's name or `host`; nil for the only guest.
+            package var name: String?
+            /// To be added to each of its times.
+            package var nanoseconds: Int64
+
+            package init(name: String?, nanoseconds: Int64) {
+                self.name = name
+                self.nanoseconds = nanoseconds
+            }
+        }
+
+        package var offsets: [Offset] = []
+        /// Ticks of the trace clock in a second.
+        package var ticksPerSecond: Double?
+
+        package init() {}
+    }
+
     package var path: String
     package var guests: [Guest]
+    package var clockHints = ClockHints()
 
     package init(path: String, guests: [Guest] = []) {
         self.path = path

@@ -32,7 +32,9 @@ package struct ClockTolerance: Hashable, Sendable, Codable {
     package static func standard(for clock: TraceClock) -> ClockTolerance {
         switch clock {
         case .monoRaw, .x86TSC: ClockTolerance(driftPPM: 500, wanderPPM: 1)
-        case .mono, .boot, .tai: ClockTolerance(driftPPM: 500, wanderPPM: 10)
+        // sched_clock, on which `local`, `global` and `perf` rest, is the TSC with the kernel's first calibration.
+        case .local, .global, .perf: ClockTolerance(driftPPM: 500, wanderPPM: 1)
+        case .mono, .boot, .tai, .uptime: ClockTolerance(driftPPM: 500, wanderPPM: 10)
         }
     }
 

@@ -9,6 +9,7 @@ struct SubBufferReader {
     private let isCompressed: Bool
     /// In the file: the next sub-buffer, or the next compressed chunk of some.
     private var at: Int
+    private let start: Int
     private let end: Int
     private var chunksLeft = 0
     /// The decompressed chunk, and the next sub-buffer in it.
@@ -24,6 +25,7 @@ struct SubBufferReader {
         algorithm = file.compression
         isCompressed = data.isCompressed
         at = data.range.lowerBound
+        start = at
         // trace-cmd does not count the number of chunks in the size of a CPU's data; that number says where they end.
         end = data.isCompressed ? bytes.byteCount : data.range.upperBound
         guard data.range.upperBound <= bytes.byteCount else {
@@ -34,6 +36,8 @@ struct SubBufferReader {
         chunksLeft = Int(try cursor.word32(bytes.extracting(0..<end), "the number of compressed chunks"))
         at = cursor.at
     }
+
+    var bytesRead: Int { at - start }
 
     private func cursor(_ bytes: RawSpan) -> ByteCursor {
         ByteCursor(bytes.extracting(0..<end), from: at, order: order)

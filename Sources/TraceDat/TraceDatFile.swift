@@ -91,7 +91,8 @@ package struct TraceDatFile: Sendable {
         return result
     }
 
-    static let magic: [UInt8] = [0x17, 0x08, 0x44] + Array("tracing".utf8)
+    /// Every trace.dat file begins so.
+    package static let magic: [UInt8] = [0x17, 0x08, 0x44] + Array("tracing".utf8)
 
     /// Sub-buffers have 4 KiB unless a kernel from 6.8 on was told otherwise.
     static func checkedSubBufferBytes(_ bytes: UInt32) throws(TraceDatError) -> Int {

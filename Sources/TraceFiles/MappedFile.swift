@@ -41,6 +41,16 @@ package final class MappedFile: @unchecked Sendable {
 
     package var byteCount: Int { memory.count }
 
+    /// Whether a file can be opened and starts like that.
+    package static func begins(_ path: String, with magic: [UInt8]) -> Bool {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: magic.count)
+        return unsafe bytes.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) } == magic.count
+            && bytes == magic
+    }
+
     private static func error(_ what: String, _ path: String, _ hint: String = "") -> TraceDatError {
         let answer = unsafe String(cString: strerror(errno))
         return TraceDatError("\(what) '\(path)'", hint.isEmpty ? answer : "\(answer); \(hint)")

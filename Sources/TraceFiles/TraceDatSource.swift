@@ -30,10 +30,10 @@ package final class TraceDatSource {
         }
     }
 
-    /// The events of one of the file's buffers.
-    package func events(of buffer: TraceDatFile.Buffer) throws(TraceDatError) -> TraceDatEvents {
+    /// The events of some of the file's buffers, merged by CPU.
+    package func events(of buffers: [TraceDatFile.Buffer]) throws(TraceDatError) -> TraceDatEvents {
         try mapped.withBytes { (bytes) throws(TraceDatError) in
-            try TraceDatEvents(file, buffer: buffer, in: bytes, decompress: codecs.decompress)
+            try TraceDatEvents(file, buffers: buffers, in: bytes, decompress: codecs.decompress)
         }
     }
 

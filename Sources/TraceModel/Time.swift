@@ -51,15 +51,29 @@ package struct SourceID: Hashable, Comparable, Sendable, Codable {
     package static func < (a: SourceID, b: SourceID) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// Trace clocks that user space can read too, which is what clock probes need.
-///
-/// `local`, `global`, `uptime`, `perf` and `counter` have no `clock_gettime` twin (kernel/trace/trace.c, `trace_clocks`).
+/// Clocks that stamp events (kernel/trace/trace.c, `trace_clocks`). Not `counter`, which tells an order and no time.
 package enum TraceClock: String, CaseIterable, Sendable, Codable {
     case mono
     case monoRaw = "mono_raw"
     case boot
     case tai
     case x86TSC = "x86-tsc"
+    case local
+    case global
+    case perf
+    case uptime
+
+    /// User space can read it too, which is what clock probes need: the last four have no `clock_gettime` twin. They come
+    /// with files that others recorded.
+    package var isReadable: Bool {
+        switch self {
+        case .mono, .monoRaw, .boot, .tai, .x86TSC: true
+        case .local, .global, .perf, .uptime: false
+        }
+    }
+
+    /// What a live session can use.
+    package static let readable = allCases.filter(\.isReadable)
 
     /// Whether one tick is one nanosecond by definition.
     package var countsNanoseconds: Bool { self != .x86TSC }

@@ -70,7 +70,7 @@ package struct SessionRequest: Hashable, Sendable {
 
     package init(from body: inout BodyReader) throws(MessageError) {
         let clock = try body.text(limit: 64)
-        guard let known = TraceClock(rawValue: clock) else {
+        guard let known = TraceClock(rawValue: clock), known.isReadable else {
             throw body.error("the trace clock '\(clock.sanitized)' is not one that probes can read")
         }
         self.clock = known

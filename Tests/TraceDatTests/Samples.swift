@@ -29,13 +29,9 @@ enum Samples {
 extension TraceDatSource {
     /// Hands over every batch of every buffer, in the reader's order; gives what was wrong.
     func readAll(_ take: (EventBatch) throws -> Void) throws -> AnomalyCounts {
-        var anomalies = AnomalyCounts()
-        for buffer in file.buffers {
-            var events = try events(of: buffer)
-            var batch = EventBatch(cpu: 0)
-            while try read(&events, into: &batch) { try take(batch) }
-            anomalies.add(events.anomalies)
-        }
-        return anomalies
+        var events = try events(of: file.buffers)
+        var batch = EventBatch(cpu: 0)
+        while try read(&events, into: &batch) { try take(batch) }
+        return events.anomalies
     }
 }

@@ -1,0 +1,66 @@
+import Glibc
+import SessionLog
+import Threading
+
+/// A session in files on its way into other files: progress for whoever watches, and a way out that leaves nothing half.
+///
+/// Output is written under a name that nobody looks for and gets its own at the end, so that under that name there is the
+/// whole result or nothing, also after a crash. Ctrl-C ends it and takes the rest away.
+struct Conversion {
+    /// What the user asked for: `run.tandem`.
+    let destination: String
+    /// Beside it, so that the last step is a rename within one file system.
+    let temporary: String
+    private let status = StatusLine(descriptor: STDERR_FILENO)
+    private let signals = SignalCounter([SIGINT, SIGTERM, SIGHUP])
+
+    struct Interrupted: Error, CustomStringConvertible {
+        let description = "interrupted; nothing was written"
+    }
+
+    init(into destination: String) throws {
+        var path = destination
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        guard access(path, F_OK) != 0 else {
+            throw SessionArguments.Problem(
+                description: "'\(path)' is there already: give another -o, or remove it")
+        }
+        self.destination = path
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let folder = parts.dropLast().map { "\($0)/" }.joined()
+        temporary = "\(folder).\(parts.last ?? "").\(getpid()).partial"
+    }
+
+    /// Hands all of `input` to `take`, in order, and shows how far it is.
+    func run(_ input: any SessionInput, _ what: String, take: (PipelineInput) throws -> Void) throws {
+        defer { status.clear() }
+        let begin = MonotonicClock.nanoseconds()
+        var shownAt = begin
+        var count = 0
+        while let next = try input.next() {
+            try take(next)
+            count += 1
+            // Looking at the clock with every input would cost more than some inputs.
+            guard count % 16 == 0 else { continue }
+            if signals.count > 0 { throw Interrupted() }
+            let now = MonotonicClock.nanoseconds()
+            guard now - shownAt >= 200_000_000 else { continue }
+            shownAt = now
+            let progress = input.progress
+            let seconds = Double(now - begin) / 1e9
+            let left = progress > 0.01 ? "  \(Int((seconds / progress - seconds).rounded(.up))) s left" : ""
+            status.show { String("\(what)  \(Int(progress * 100)) %\(left)".prefix($0)) }
+        }
+        if signals.count > 0 { throw Interrupted() }
+    }
+
+    /// Gives the result its name.
+    func finish() throws {
+        guard rename(temporary, destination) == 0 else {
+            throw SessionArguments.Problem(
+                description: "naming the result '\(destination)' failed: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    func note(_ text: String) { status.note(text) }
+}
