@@ -42,6 +42,8 @@ enum SessionHelp {
           -n COUNT            end after this many frames
           --once              one frame, after one interval; same as -n 1
           --format FORMAT     table (default), json (one object a line), csv
+          --table NAME        rows of csv: vcpus (default), culprits, exits, wakeups, histograms, tasks, robbed,
+                              matrix, sources, checks, cpus
           --sort COLUMN       ready, running, preemptions, worst, exits, … (any title of the table)
           --session PATH      attach to this control socket
           --no-attach         do not attach to a running session

@@ -17,7 +17,8 @@ struct TopCommand: ParsableCommand {
     private static let options: [SessionArguments.Option] = [
         .init("-d", "--delay", takesValue: true), .init("-n", "--iterations", takesValue: true),
         .init("--once", takesValue: false), .init("--format", takesValue: true), .init("--sort", takesValue: true),
-        .init("--session", takesValue: true), .init("--no-attach", takesValue: false),
+        .init("--table", takesValue: true), .init("--session", takesValue: true),
+        .init("--no-attach", takesValue: false),
         .init("-h", "--help", takesValue: false),
     ]
 
@@ -43,6 +44,8 @@ struct TopCommand: ParsableCommand {
         var delaySeconds = 1.0
         var count: Int?
         var format = OutputFormat.table
+        /// Which rows `--format csv` prints.
+        var table = CSVTable.vcpus
         var options = TopOptions()
         var socket: String?
         var mayAttach = true
@@ -79,6 +82,14 @@ struct TopCommand: ParsableCommand {
                 }
                 options.sort = column
                 options.grouping = .flat
+            case "--table":
+                guard let table = CSVTable(rawValue: value ?? "") else {
+                    throw SessionArguments.Problem(
+                        description: "--table '\(value ?? "")' is none; tables of --format csv are "
+                            + CSVTable.allCases.map(\.rawValue).joined(separator: ", "))
+                }
+                self.table = table
+                format = .csv
             case "--session": socket = value
             case "--no-attach": mayAttach = false
             default: wantsHelp = true
@@ -96,7 +107,7 @@ private struct PlainTop {
         let signals = SignalCounter([SIGINT, SIGTERM, SIGHUP])
         var options = settings.options
         options.isInteractive = false
-        if settings.format == .csv { emit(CSVView.header) }
+        if settings.format == .csv { emit(settings.table.header) }
         // The first frame covers a whole interval too: rates need two snapshots.
         var previous = try source.next()
         var printed = 0
@@ -108,7 +119,7 @@ private struct PlainTop {
             guard signals.count == 0, let current = try source.next() else { return }
             switch settings.format {
             case .json: emit(SnapshotJSON.text(current) + "\n")
-            case .csv: emit(CSVView.rows(current))
+            case .csv: emit(settings.table.rows(current))
             case .table:
                 let frame = TopView.text(
                     current: current, previous: previous, options: options, width: Terminal.width ?? 160)

@@ -54,7 +54,7 @@ package enum VCPUState: UInt8, CaseIterable, Sendable, Hashable, Codable {
     }
 }
 
-/// Nanoseconds per state.
+/// Nanoseconds per state. Sums wrap: a snapshot can come from a file.
 package struct StateTimes: Hashable, Sendable, Codable {
     @usableFromInline var nanoseconds: [Int64]
 
@@ -67,11 +67,11 @@ package struct StateTimes: Hashable, Sendable, Codable {
     }
 
     /// Wall time, by the law that the states sum to it.
-    package var total: Int64 { nanoseconds.reduce(0, +) }
+    package var total: Int64 { nanoseconds.reduce(0, &+) }
 
     package static func - (a: StateTimes, b: StateTimes) -> StateTimes {
         var result = a
-        for index in result.nanoseconds.indices { result.nanoseconds[index] -= b.nanoseconds[index] }
+        for index in result.nanoseconds.indices { result.nanoseconds[index] &-= b.nanoseconds[index] }
         return result
     }
 

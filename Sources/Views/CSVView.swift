@@ -6,7 +6,7 @@ package import TraceModel
 /// empty field is unknown. Columns may be added at the end, never renamed or moved. Quoting is RFC 4180's; lines end with
 /// a newline alone, as every tool on Linux expects. Texts are sanitized: a file is shown on a terminal sooner or later.
 package enum CSVView {
-    package static let header = line(columns.map(\.name))
+    package static let header = CSV.line(columns.map(\.name))
 
     /// One line per vCPU, each ended by a newline.
     package static func rows(_ snapshot: Snapshot) -> String {
@@ -14,7 +14,7 @@ package enum CSVView {
         for guest in snapshot.guests {
             for vcpu in guest.vcpus {
                 let row = Row(snapshot: snapshot, guest: guest, vcpu: vcpu)
-                text += line(columns.map { $0.value(row) ?? "" })
+                text += CSV.line(columns.map { $0.value(row) ?? "" })
             }
         }
         return text
@@ -31,7 +31,9 @@ package enum CSVView {
         let value: @Sendable (Row) -> String?
     }
 
-    private static let columns: [Column] =
+    private static let columns: [Column] = states + lengths
+
+    private static let states: [Column] =
         [
             .init(name: "window_start_ns") { "\($0.snapshot.window.startNanoseconds)" },
             .init(name: "window_end_ns") { "\($0.snapshot.window.endNanoseconds)" },
@@ -69,16 +71,33 @@ package enum CSVView {
             .init(name: "losses_of_unknown_size") { "\($0.snapshot.health.lossesOfUnknownSize)" },
         ]
 
-    private static func line(_ fields: [String]) -> String { fields.map(field).joined(separator: ",") + "\n" }
+    private static let lengths: [Column] =
+        durations("ready") { $0.ready } + durations("wakeup_latency") { $0.wakeUpLatency }
+        + [
+            .init(name: "exit") { $0.vcpu.exitReason },
+            .init(name: "lower_bounds") { $0.vcpu.isLowerBound ? "1" : "0" },
+            .init(name: "halts_polled") { "\($0.vcpu.halts.polled)" },
+            .init(name: "halts_slept") { "\($0.vcpu.halts.slept)" },
+            .init(name: "poll_limit_ns") { $0.vcpu.halts.pollLimitNanoseconds.map { "\($0)" } },
+            .init(name: "guest_busy_ns") { $0.vcpu.guestRunning.map { "\($0.busyNanoseconds)" } },
+            .init(name: "guest_idle_ns") { $0.vcpu.guestRunning.map { "\($0.idleNanoseconds)" } },
+            .init(name: "guest_unknown_ns") { $0.vcpu.guestRunning.map { "\($0.unknownNanoseconds)" } },
+            .init(name: "guest_uncertain_ns") { $0.vcpu.guestRunning.map { "\($0.uncertainNanoseconds)" } },
+            .init(name: "steal_told_ns") { $0.vcpu.steal.map { "\($0.toldNanoseconds)" } },
+            .init(name: "steal_ready_ns") { $0.vcpu.steal.map { "\($0.readyNanoseconds)" } },
+            .init(name: "steal_from_ns") { $0.vcpu.steal.map { "\($0.fromNanoseconds)" } },
+            .init(name: "steal_until_ns") { $0.vcpu.steal.map { "\($0.untilNanoseconds)" } },
+        ]
 
-    private static func field(_ text: String) -> String {
-        let text = text.screenText
-        guard text.utf8.contains(where: { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") }) else { return text }
-        var quoted = "\""
-        for character in text.unicodeScalars {
-            if character == "\"" { quoted.unicodeScalars.append(character) }
-            quoted.unicodeScalars.append(character)
-        }
-        return quoted + "\""
+    private static func durations(
+        _ name: String, _ value: @escaping @Sendable (Snapshot.VCPU) -> Snapshot.Durations?
+    ) -> [Column] {
+        let parts: [(String, @Sendable (Snapshot.Durations) -> String)] = [
+            ("count", { "\($0.count)" }), ("total_ns", { "\($0.totalNanoseconds)" }),
+            ("p50_ns", { "\($0.p50Nanoseconds)" }), ("p99_ns", { "\($0.p99Nanoseconds)" }),
+            ("p99_9_ns", { "\($0.p999Nanoseconds)" }), ("max_ns", { "\($0.maximumNanoseconds)" }),
+            ("max_at_ns", { "\($0.maximumAtNanoseconds)" }),
+        ]
+        return parts.map { part, text in .init(name: "\(name)_\(part)") { value($0.vcpu).map(text) } }
     }
 }

@@ -114,10 +114,40 @@ package struct DetailPage {
             [
                 host.states(all, now: figures.interval.isWholeWindow ? nil : now),
                 host.culprits(guest.culprits, ready: all.ready), inside.clock(guest.clock(in: snapshot)),
+                host.exits(
+                    Snapshot.Exit.sum(of: guest.vcpus.map(\.exits)), isEmulated: guest.isEmulated, start: start,
+                    isCoarse: true),
+                host.wakeUps(
+                    Snapshot.WakeUpReason.sum(of: guest.vcpus.map(\.wakeUpReasons)),
+                    Snapshot.Halts(sumOf: guest.vcpus.map(\.halts)), isEmulated: guest.isEmulated),
+                inside.tasks(guest.tasks, limit: Limits.tasksPerGuestShown + 1),
                 inside.steal(Snapshot.Steal(sumOf: guest.vcpus.compactMap(\.steal))),
                 inside.running(Snapshot.GuestRunning(sumOf: guest.vcpus.compactMap(\.guestRunning))),
-                inside.tasks(guest.tasks, limit: Limits.tasksPerGuestShown + 1),
             ], width: width)
+    }
+
+    /// The sections of a machine for which there are figures, with their longest lists cut.
+    func measured(machine index: Int) -> [Section] {
+        let guest = snapshot.guests[index]
+        let isLowerBound = guest.vcpus.contains { $0.isLowerBound }
+        let host = HostSections(evidence: figures.evidence, isLowerBound: isLowerBound)
+        let inside = GuestSections(hasAgent: guest.source != nil, isLowerBound: isLowerBound)
+        var sections: [Section] = []
+        let exits = Snapshot.Exit.sum(of: guest.vcpus.map(\.exits))
+        if exits.contains(where: { $0.handling != nil }) {
+            sections.append(host.exits(exits, isEmulated: false, start: start, isCoarse: true, limit: 8))
+        }
+        let wakeUps = Snapshot.WakeUpReason.sum(of: guest.vcpus.map(\.wakeUpReasons))
+        if !wakeUps.isEmpty {
+            sections.append(
+                host.wakeUps(wakeUps, Snapshot.Halts(sumOf: guest.vcpus.map(\.halts)), isEmulated: false))
+        }
+        if !guest.tasks.isEmpty { sections.append(inside.tasks(guest.tasks, limit: 8)) }
+        if let steal = Snapshot.Steal(sumOf: guest.vcpus.compactMap(\.steal)) { sections.append(inside.steal(steal)) }
+        if let running = Snapshot.GuestRunning(sumOf: guest.vcpus.compactMap(\.guestRunning)) {
+            sections.append(inside.running(running))
+        }
+        return sections
     }
 
     // MARK: Pieces
@@ -134,66 +164,5 @@ package struct DetailPage {
         return [
             Line("\(alarmGlyph) Events were lost: counts and times marked ≥ are lower bounds.", .alarm).cut(to: width)
         ]
-    }
-}
-
-// MARK: Sums over parts
-
-extension Snapshot.Durations {
-    /// The durations of all parts together. Percentiles of a sum are not sums: they are found in its steps, and so are up
-    /// to twice what they are; nil without parts.
-    init?(sumOf parts: [Snapshot.Durations]) {
-        guard let longest = parts.max(by: { $0.maximumNanoseconds < $1.maximumNanoseconds }) else { return nil }
-        var counts: [UInt64] = []
-        for part in parts {
-            for (index, count) in part.countsByPowerOfTwo.prefix(63).enumerated() {
-                if index == counts.count { counts.append(0) }
-                counts[index] = counts[index].addingReportingOverflow(count).partialValue
-            }
-        }
-        func percentile(_ permille: UInt64) -> Int64 {
-            let whole = counts.reduce(UInt64(0)) { $0.addingReportingOverflow($1).partialValue }
-            let wanted = whole / 1_000 * permille + whole % 1_000 * permille / 1_000
-            var seen: UInt64 = 0
-            for (index, count) in counts.enumerated() {
-                seen = seen.addingReportingOverflow(count).partialValue
-                if seen > wanted { return min((Int64(2) << Int64(index)) &- 1, longest.maximumNanoseconds) }
-            }
-            return longest.maximumNanoseconds
-        }
-        self.init(
-            count: parts.reduce(0) { $0.addingReportingOverflow($1.count).partialValue },
-            totalNanoseconds: parts.reduce(0) { HostSections.sum($0, $1.totalNanoseconds) },
-            p50Nanoseconds: percentile(500), p99Nanoseconds: percentile(990), p999Nanoseconds: percentile(999),
-            maximumNanoseconds: longest.maximumNanoseconds, maximumAtNanoseconds: longest.maximumAtNanoseconds,
-            countsByPowerOfTwo: counts)
-    }
-}
-
-extension Snapshot.Steal {
-    init?(sumOf parts: [Snapshot.Steal]) {
-        guard let first = parts.first else { return nil }
-        // Shares are of the vCPUs' time together.
-        let span = parts.reduce(0) {
-            HostSections.sum($0, Interval.difference($1.untilNanoseconds, $1.fromNanoseconds))
-        }
-        self.init(
-            toldNanoseconds: parts.reduce(0) { HostSections.sum($0, $1.toldNanoseconds) },
-            readyNanoseconds: parts.reduce(0) { HostSections.sum($0, $1.readyNanoseconds) },
-            fromNanoseconds: first.fromNanoseconds,
-            untilNanoseconds: first.fromNanoseconds.addingReportingOverflow(span).partialValue)
-    }
-}
-
-extension Snapshot.GuestRunning {
-    init?(sumOf parts: [Snapshot.GuestRunning]) {
-        guard !parts.isEmpty else { return nil }
-        func sum(_ time: (Snapshot.GuestRunning) -> Int64) -> Int64 {
-            parts.reduce(0) { HostSections.sum($0, time($1)) }
-        }
-        self.init(
-            busyNanoseconds: sum(\.busyNanoseconds), idleNanoseconds: sum(\.idleNanoseconds),
-            unknownNanoseconds: sum(\.unknownNanoseconds), uncertainNanoseconds: sum(\.uncertainNanoseconds),
-            isUncertainNow: parts.contains { $0.isUncertainNow })
     }
 }

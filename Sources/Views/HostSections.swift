@@ -71,7 +71,10 @@ struct HostSections {
     }
 
     /// Why guest code was left: most time first, with the distribution of the time until it went on.
-    func exits(_ exits: [Snapshot.Exit], isEmulated: Bool, start: Int64) -> Section {
+    /// `isCoarse`: the percentiles are upper ends of powers of two.
+    func exits(
+        _ exits: [Snapshot.Exit], isEmulated: Bool, start: Int64, isCoarse: Bool = false, limit: Int = .max - 1
+    ) -> Section {
         let title = "EXIT REASON"
         guard evidence.hasKVMEvents, !isEmulated else {
             return HostSections.unknown(
@@ -87,10 +90,11 @@ struct HostSections {
         var table = TextTable(
             columns: [
                 .init(title: title, room: 14...24), column(least + "TIMES", 6), column(least + "TIME", 7),
-                column("%", 4), column("MEAN", 7), column("P99", 7), column("MAX", 7), column("AT", 8, 1),
+                column("%", 4), column("MEAN", 7), column("P99", isCoarse ? 8 : 7), column("MAX", 7),
+                column("AT", 8, 1),
             ], gap: 1)
         let whole = exits.reduce(0) { HostSections.sum($0, $1.nanoseconds) }
-        for exit in exits {
+        for exit in HostSections.split(exits, limit: limit) {
             let share = Share(exit.nanoseconds, of: whole)
             var row: [TextTable.Cell] = [
                 .init(exit.reason), .init(Format.count(exit.count)), .init(Format.duration(exit.nanoseconds)),
@@ -98,7 +102,8 @@ struct HostSections {
             ]
             if let handling = exit.handling {
                 row += [
-                    .init(Format.duration(handling.meanNanoseconds)), .init(Format.duration(handling.p99Nanoseconds)),
+                    .init(Format.duration(handling.meanNanoseconds)),
+                    .init((isCoarse ? "≤" : "") + Format.duration(handling.p99Nanoseconds)),
                     .init(Format.duration(handling.maximumNanoseconds)),
                     .init(Format.clock(Interval.difference(handling.maximumAtNanoseconds, start)), .dim),
                 ]
@@ -109,6 +114,8 @@ struct HostSections {
             }
             table.rows.append(row)
         }
+        let hidden = exits.count - HostSections.split(exits, limit: limit).count
+        if hidden > 0 { table.rows.append([.init("\(hidden) others", .dim)]) }
         return Section(60...80, table)
     }
 

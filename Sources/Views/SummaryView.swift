@@ -1,9 +1,11 @@
 package import TraceModel
 
-/// What a recording was, printed when it ends: the vCPUs, the sources, the clocks, and what went wrong.
+/// What a recording was, printed when it ends: the vCPUs, who took the CPU from whom, the exits and victims of each
+/// machine, the sources, the clocks, and what went wrong.
 ///
 /// A vCPU takes two lines of the table, its times and below them their shares, and one line each for who took its CPU
-/// and why it left guest code; so it is readable at 80 columns and needs no legend.
+/// and why it left guest code; so it is readable at 80 columns and needs no legend. Everything about one machine or vCPU
+/// is on its page (`DetailPage`).
 package enum SummaryView {
     package static func render(_ snapshot: Snapshot, width: Int) -> Frame {
         let age = Interval.difference(snapshot.window.endNanoseconds, snapshot.window.startNanoseconds)
@@ -14,6 +16,16 @@ package enum SummaryView {
         first.append(
             HealthLines.lost(snapshot.health.eventsLost, unknown: snapshot.health.lossesOfUnknownSize))
         var blocks: [[Line]] = [[first.cut(to: width)], vcpus(snapshot, width: width)]
+        let figures = TopFigures(current: snapshot, previous: nil)
+        blocks.append(durations(figures, width: width))
+        blocks.append(matrix(figures, width: width))
+        for index in snapshot.guests.indices.prefix(SummaryView.mostMachines) {
+            blocks.append(machine(index, figures, width: width))
+        }
+        if snapshot.guests.count > SummaryView.mostMachines {
+            let rest = snapshot.guests.count - SummaryView.mostMachines
+            blocks.append([Line("The pages of \(rest) more machines are not shown here.", .dim).cut(to: width)])
+        }
         blocks.append(sources(snapshot, width: width))
         blocks.append(clocks(snapshot, width: width))
         blocks.append(remarks(snapshot, width: width))
@@ -115,6 +127,57 @@ package enum SummaryView {
             }
     }
 
+    // MARK: How long, who, and what it cost
+
+    /// Machines that get a block of their own: the others are in the tables above.
+    private static let mostMachines = 16
+
+    /// One row per vCPU: how long it waited for a CPU, all waits and those after a wake-up.
+    private static func durations(_ figures: TopFigures, width: Int) -> [Line] {
+        let rows = figures.vcpus.joined().filter { $0.vcpu.ready != nil }
+        guard !rows.isEmpty else { return [] }
+        func column(_ title: String, _ rank: Int = 0) -> TextTable.Column {
+            .init(title: title, alignment: .right, rank: rank)
+        }
+        var table = TextTable(columns: [
+            .init(title: "WAITS OF", shrinksTo: 8), column("TIMES"), column("P50"), column("P99"),
+            column("P99.9", 1), column("MAX"), column("AT", 1), column("AFTER WAKE-UP P50", 2), column("P99", 2),
+            column("MAX", 2),
+        ])
+        let start = figures.current.window.startNanoseconds
+        for row in rows {
+            guard let ready = row.vcpu.ready else { continue }
+            let name = "\(row.guestName)/\(row.vcpu.vcpu.map(String.init) ?? Format.unknown)"
+            let least = row.vcpu.isLowerBound ? "≥" : ""
+            let woken = row.vcpu.wakeUpLatency
+            let at = Interval.difference(ready.maximumAtNanoseconds, start)
+            table.rows.append(
+                [
+                    .init(name, .strong), .init(least + Format.count(ready.count)),
+                    .init(Format.duration(ready.p50Nanoseconds)), .init(Format.duration(ready.p99Nanoseconds)),
+                    .init(Format.duration(ready.p999Nanoseconds)), .init(Format.duration(ready.maximumNanoseconds)),
+                    .init(Format.clock(at), .dim),
+                ]
+                    + [woken?.p50Nanoseconds, woken?.p99Nanoseconds, woken?.maximumNanoseconds].map {
+                        $0.map { .init(Format.duration($0)) } ?? .init("-", .dim)
+                    })
+        }
+        return table.lines(width: width)
+    }
+
+    private static func matrix(_ figures: TopFigures, width: Int) -> [Line] {
+        guard figures.current.guests.contains(where: { !$0.takenBy.isEmpty }) else { return [] }
+        let page = MatrixPage(figures: figures, width: width)
+        return page.heading + page.lines(height: 24)
+    }
+
+    /// Exits, wake-ups, victims and steal of a machine; what cannot be known of it is said on its page only.
+    private static func machine(_ index: Int, _ figures: TopFigures, width: Int) -> [Line] {
+        let page = DetailPage(figures: figures, width: width)
+        let sections = page.measured(machine: index)
+        return sections.isEmpty ? [] : page.heading(machine: index) + PageLayout.lines(sections, width: width)
+    }
+
     // MARK: Sources and clocks
 
     private static func sources(_ snapshot: Snapshot, width: Int) -> [Line] {
@@ -158,7 +221,7 @@ package enum SummaryView {
             .init(title: "ERROR", alignment: .right), .init(title: "OFFSET", alignment: .right, rank: 3),
             .init(title: "DRIFT", alignment: .right, rank: 2), .init(title: "EPOCH", alignment: .right, rank: 3),
         ]
-        let last = TextTable.Column(title: "INSIDE ENTRY..EXIT", alignment: .right, rank: 2)
+        let last = TextTable.Column(title: "CONTAINED", alignment: .right, rank: 2)
         var table = TextTable(columns: columns + (hasContainment ? [last] : []))
         for guest in guests {
             guard let clock = guest.clock(in: snapshot) else {

@@ -5,7 +5,7 @@ import Views
 struct FrameTests {
     private static let scenarios: [(String, Scenario)] = [
         ("competing", .competing), ("idle", .idle), ("loss", .loss), ("no machine", .noMachine), ("no kvm", .noKVM),
-        ("hostile", .hostile), ("crowded", .crowded),
+        ("rich", .rich), ("hostile", .hostile), ("crowded", .crowded),
         ("empty", Scenario(current: Snapshot(window: .init(startNanoseconds: 0, endNanoseconds: 0)), previous: nil)),
         (
             "backwards",
@@ -25,7 +25,8 @@ struct FrameTests {
                     options.firstRow = grouping == .grouped ? .max : .min
                     options.firstPageLine = options.firstRow
                     options.selection = scenario.current.guests.last.flatMap { guest in
-                        guest.vcpus.last.map { .vcpu(VCPUKey($0, of: guest)) }
+                        grouping == .machines
+                            ? .machine(GuestKey(guest)) : guest.vcpus.last.map { .vcpu(VCPUKey($0, of: guest)) }
                     }
                     for width in [0, 1, 2, 7, 40, 80, 133, 500] {
                         for height in [0, 1, 3, 10, 40] {
@@ -57,13 +58,23 @@ struct FrameTests {
         let current = scenario.current
         let facts = VMFacts(
             vmmPID: 1, vmm: "\u{1b}[2J", name: "a\nb", vcpuThreads: [.init(tid: 1, vcpu: 0)])
-        let frames = [
+        let guest = GuestKey(current.guests[0])
+        let interval = StateInterval(
+            guest: "\u{1b}[2J", vcpu: nil, hostTID: nil, state: .waking, startNanoseconds: .min, endNanoseconds: .max,
+            detail: "a\rb", hostCPU: .min, guestTask: "\u{202e}", guestTID: .min)
+        let list = IntervalsView(start: .max, width: 100)
+        var frames = [
+            MatrixPage.render(current, width: 100), InstantView.render(current, width: 100),
+            Frame(lines: [list.heading, list.line(interval)]),
             TopView.text(current: current, previous: nil, options: TopOptions(), width: 200),
             SummaryView.render(current, width: 100),
             Frame(lines: [ProgressLine.render(current: current, previous: nil, bytesWritten: .max, width: 100)]),
             GuestsView.render([.init(facts: facts, agent: .silent("\u{9b}31m"))], width: 100),
         ]
-        for text in frames.map(\.plainText) + [CSVView.rows(current)] {
+        frames += [DetailPage.render(current, guest: guest, vcpu: nil, width: 100)].compactMap { $0 }
+        frames += [DetailPage.render(current, guest: guest, vcpu: 3, width: 100)].compactMap { $0 }
+        let tables = CSVTable.allCases.map { $0.rows(current) } + [CSVTable.row(interval)]
+        for text in frames.map(\.plainText) + tables {
             for scalar in text.unicodeScalars where scalar != "\n" {
                 #expect(scalar.properties.generalCategory != .control, "U+\(String(scalar.value, radix: 16))")
                 #expect(scalar.properties.generalCategory != .format, "U+\(String(scalar.value, radix: 16))")

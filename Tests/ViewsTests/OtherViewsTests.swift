@@ -36,6 +36,36 @@ struct OtherViewsTests {
         #expect(first["preemptions"] == "\(UInt64.max)")
     }
 
+    @Test(arguments: CSVTable.allCases)
+    func `every table has as many fields in its rows as in its heading, and rows where there is something`(
+        table: CSVTable
+    ) throws {
+        for scenario: Scenario in [.rich, .hostile] {
+            let header = try #require(parse(table.header).first)
+            let rows = parse(table.rows(scenario.current))
+            #expect(!rows.isEmpty)
+            #expect(rows.allSatisfy { $0.count == header.count })
+            #expect(Set(header).count == header.count)
+        }
+    }
+
+    @Test
+    func `the histograms of a CSV hold every duration once`() throws {
+        let snapshot = Scenario.rich.current
+        let header = try #require(parse(CSVTable.histograms.header).first)
+        let rows = parse(CSVTable.histograms.rows(snapshot)).map { Dictionary(uniqueKeysWithValues: zip(header, $0)) }
+        for vcpu in snapshot.guests[0].vcpus {
+            let ready = rows.filter {
+                $0["vm"] == "web1" && $0["vcpu"] == vcpu.vcpu.map { "\($0)" } && $0["of"] == "ready"
+            }
+            #expect(ready.compactMap { $0["count"].flatMap { UInt64($0) } }.reduce(0, +) == vcpu.ready?.count)
+            #expect(
+                zip(ready, ready.dropFirst()).allSatisfy {
+                    Int64($0["below_ns"] ?? "") ?? 0 <= Int64($1["from_ns"] ?? "") ?? 0
+                })
+        }
+    }
+
     @Test
     func `the columns of a CSV are a promise`() {
         #expect(
@@ -44,7 +74,11 @@ struct OtherViewsTests {
                 guest_tid,running_ns,hypervisor_ns,userspace_ns,polling_ns,preempted_ns,waking_ns,halted_ns,blocked_ns,\
                 on_cpu_ns,unknown_ns,preemptions,wakeups,migrations,worst_preemption_ns,worst_preemption_at_ns,exits,\
                 top_culprit,top_culprit_kind,top_culprit_ns,agent,clock_quality,clock_bound_ns,events_lost,\
-                losses_of_unknown_size
+                losses_of_unknown_size,ready_count,ready_total_ns,ready_p50_ns,ready_p99_ns,ready_p99_9_ns,ready_max_ns,\
+                ready_max_at_ns,wakeup_latency_count,wakeup_latency_total_ns,wakeup_latency_p50_ns,\
+                wakeup_latency_p99_ns,wakeup_latency_p99_9_ns,wakeup_latency_max_ns,wakeup_latency_max_at_ns,exit,\
+                lower_bounds,halts_polled,halts_slept,poll_limit_ns,guest_busy_ns,guest_idle_ns,guest_unknown_ns,\
+                guest_uncertain_ns,steal_told_ns,steal_ready_ns,steal_from_ns,steal_until_ns
 
                 """)
     }

@@ -68,6 +68,8 @@ extension Snapshot {
             .init(name: .guestEventContainment, checked: UInt64(age) * 21_900, violations: 231),
             .init(name: .runningWhileHalted, checked: UInt64(age) * 510, violations: 0, excused: 12),
         ]
+        (host.cpus[0].guest, host.cpus[0].vcpu) = (0, 0)
+        (host.cpus[1].guest, host.cpus[1].vcpu) = (1, 1)
         guests[0].clock?.estimators = ["kvm", "entries"]
         guests[1].clock?.estimators = ["probes"]
         guests[0].culprits = [

@@ -263,6 +263,12 @@ extension Scenario {
         }
     }
 
+    /// A distribution that contradicts itself in every way.
+    private static let absurd = Snapshot.Durations(
+        count: .max, totalNanoseconds: .min, p50Nanoseconds: .max, p99Nanoseconds: .min, p999Nanoseconds: .max,
+        maximumNanoseconds: .min, maximumAtNanoseconds: .min,
+        countsByPowerOfTwo: Array(repeating: .max, count: 200))
+
     /// Names that a guest or a user may choose to spoil the screen, and numbers at their limits.
     static var hostile: Scenario {
         twice { end in
@@ -296,9 +302,50 @@ extension Scenario {
                         vcpu.culprits = [
                             .init(kind: .task, name: name, tid: .min, count: .max, nanoseconds: .max)
                         ]
-                        vcpu.exits = [.init(reason: name, count: .max, nanoseconds: .min)]
+                        vcpu.exits = [
+                            .init(reason: name, count: .max, nanoseconds: .min),
+                            .init(reason: name, count: 0, nanoseconds: .max, handling: absurd),
+                        ]
+                        vcpu.ready = absurd
+                        vcpu.wakeUpLatency = absurd
+                        vcpu.wakeUpReasons = [.init(reason: .disk, count: .max, haltedNanoseconds: .min)]
+                        vcpu.halts = .init(polled: .max, slept: .max, pollLimitNanoseconds: .min)
+                        vcpu.guestRunning = .init(
+                            busyNanoseconds: .max, idleNanoseconds: .max, unknownNanoseconds: .min,
+                            uncertainNanoseconds: .max, isUncertainNow: true)
+                        vcpu.steal = .init(
+                            toldNanoseconds: .min, readyNanoseconds: .max, fromNanoseconds: .max,
+                            untilNanoseconds: .min)
+                        vcpu.isLowerBound = true
                         return vcpu
                     })
+            ]
+            snapshot.guests[0].clock = .init(
+                clock: "\u{1b}[2J", quality: "\u{9b}31m", offsetNanoseconds: .min, driftPPM: .nan,
+                boundNanoseconds: .min, epoch: .min, containment: .infinity)
+            snapshot.guests[0].clock?.estimators = ["a\nb", "\u{202e}"]
+            snapshot.host.cpus = [
+                .init(
+                    cpu: .min, task: names[2], tid: .min, busyNanoseconds: .max, unknownNanoseconds: .min,
+                    switches: .max)
+            ]
+            snapshot.host.cpus[0].guest = .max
+            snapshot.guests[0].culprits = snapshot.guests[0].vcpus.flatMap(\.culprits)
+            snapshot.guests[0].takenBy = [
+                .init(kind: .vcpu, guest: .max, count: .max, nanoseconds: .max),
+                .init(kind: .vcpu, guest: 0, count: .max, nanoseconds: .max),
+                .init(kind: .task, count: 0, nanoseconds: .min),
+            ]
+            snapshot.guests[0].tasks = names.map { name in
+                .init(
+                    tid: .min, name: name, vcpu: .max, isCurrent: true, times: snapshot.guests[0].vcpus[4].times,
+                    robbedBy: [.init(reason: name, nanoseconds: .max), .init(reason: name, nanoseconds: .max)],
+                    worstRobbedNanoseconds: .max, worstRobbedAtNanoseconds: .min)
+            }
+            snapshot.health.checks = [
+                .init(name: .hostSwitchChain, checked: 0, violations: .max, excused: .max),
+                .init(name: .guestSwitchChain, checked: .max, violations: 0),
+                .init(name: .runningWhileHalted, checked: .max, violations: 0),
             ]
             return snapshot
         }
