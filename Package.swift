@@ -24,7 +24,9 @@ let package = Package(
     dependencies: [
         // Verbs, options and help of the host program. The agent parses its few options by hand: this library alone
         // would double the size of its static file.
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // Percentiles with a known error over nine orders of magnitude, at one addition a value (Analysis/Distribution.swift).
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // Shims for what Glibc's module lacks: vsock addresses, a few flags. No logic.
@@ -44,7 +46,10 @@ let package = Package(
         // trace-cmd's files: bytes in, values out. Decompression is a closure that an edge fills.
         .target(name: "TraceDat", dependencies: ["TraceModel", "Decoding"], swiftSettings: strict),
         .target(name: "Timeline", dependencies: ["TraceModel"], swiftSettings: strict),
-        .target(name: "Analysis", dependencies: ["TraceModel"], swiftSettings: strict),
+        .target(
+            name: "Analysis",
+            dependencies: ["TraceModel", .product(name: "Histogram", package: "hdrhistogram-swift")],
+            swiftSettings: strict),
         .target(name: "Views", dependencies: ["TraceModel"], swiftSettings: strict),
 
         // A value's whole state to bytes and back, for checkpoints of the analysis.

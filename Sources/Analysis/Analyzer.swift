@@ -36,7 +36,7 @@ package struct Analyzer: Sendable, Codable {
 
     // Identities; see Identities.swift.
     var vcpus: [VCPU] = []
-    var slotByTID: [Int32: Int32] = [:]
+    var slotByTID = ThreadTable()
     var freeSlots: [Int] = []
     /// Slots of vCPUs whose threads ended, in the order in which they did.
     var retiredSlots: [Int] = []
@@ -48,6 +48,7 @@ package struct Analyzer: Sendable, Codable {
     var unidentified: [Int32] = []
 
     package internal(set) var anomalies = AnomalyCounts()
+    var checks = Checks()
 
     package init(start: HostTime) {
         self.start = start.nanoseconds
@@ -112,7 +113,7 @@ package struct Analyzer: Sendable, Codable {
             let stop = max(position, min(loss.index, end))
             if let guest {
                 applyGuest(guest, batch, times, position..<stop, boundNanoseconds)
-                guests[guest].lost(on: batch.cpu)
+                loseTask(guest, batch.cpu, at: now)
             } else {
                 applyHost(batch, times, position..<stop)
                 lose(cpu: batch.cpu, isOpen: isLast)
@@ -156,7 +157,9 @@ package struct Analyzer: Sendable, Codable {
         if source == .host {
             for cpu in cpus.indices { lose(cpu: cpu, isOpen: true) }
         } else {
-            guests.removeAll { $0.id == source }
+            guard let guest = guests.firstIndex(where: { $0.id == source }) else { return }
+            unlink(guest)
+            guests.remove(at: guest)
         }
     }
 
@@ -168,7 +171,8 @@ package struct Analyzer: Sendable, Codable {
     package mutating func takeUnidentifiedThreads() -> [Int32] {
         defer { unidentified.removeAll(keepingCapacity: true) }
         return unidentified.filter { tid in
-            slotByTID[tid].flatMap { machines[vcpus[Int($0)].machine] }?.isProvisional ?? false
+            let slot = slot(of: tid)
+            return slot >= 0 && machines[vcpus[slot].machine]?.isProvisional ?? false
         }
     }
 

@@ -19,6 +19,8 @@ struct ExitTable: Sendable, Codable {
     private static let freeSlot = UInt8.max
 
     private(set) var rows: [Row] = []
+    /// How long the handling of each row's exits took.
+    private var handlings: [Distribution] = []
     private(set) var other = Row(exit: ExitCode(reason: 0, isa: .none), count: 0, nanoseconds: 0)
     private(set) var total: UInt64 = 0
     /// Row numbers, at least as many slots as twice the rows; a power of two.
@@ -52,6 +54,18 @@ struct ExitTable: Sendable, Codable {
         }
     }
 
+    /// An exit was handled to its end, the next entry.
+    mutating func handled(_ row: Int, in nanoseconds: Int64, since start: Int64) {
+        if row >= 0 { handlings[row].add(nanoseconds, since: start) }
+    }
+
+    func handling(of row: Int) -> Snapshot.Durations? { handlings[row].summary }
+
+    /// No exit will come any more.
+    mutating func seal() {
+        for row in handlings.indices { handlings[row].seal() }
+    }
+
     func exit(of row: Int) -> ExitCode? { rows.indices.contains(row) ? rows[row].exit : nil }
 
     private mutating func insert(_ exit: ExitCode) -> Int {
@@ -61,6 +75,7 @@ struct ExitTable: Sendable, Codable {
             return Self.otherRow
         }
         rows.append(Row(exit: exit, count: 1, nanoseconds: 0))
+        handlings.append(Distribution(.coarse))
         if rows.count * 2 > slots.count {
             slots = [UInt8](repeating: Self.freeSlot, count: max(16, slots.count * 2))
             for row in rows.indices { enter(row) }

@@ -14,14 +14,37 @@ extension Analyzer {
         guard guests[guest].see(cpu) else { return false }
         guard guests[guest].resolvedGeneration != identityGeneration else { return true }
         guests[guest].resolvedGeneration = identityGeneration
-        for cpu in guests[guest].cpus.indices { guests[guest].setVCPU(-1, of: cpu) }
+        var slots = [Int32](repeating: -1, count: guests[guest].cpus.count)
         let machine = guests[guest].machine
-        guard machine != 0 else { return true }
-        for slot in vcpus.indices where vcpus[slot].phase == .live && vcpus[slot].machine == machine {
-            let number = Int(vcpus[slot].number)
-            if guests[guest].cpus.indices.contains(number) { guests[guest].setVCPU(Int32(slot), of: number) }
+        if machine != 0 {
+            for slot in vcpus.indices where vcpus[slot].phase == .live && vcpus[slot].machine == machine {
+                let number = Int(vcpus[slot].number)
+                if slots.indices.contains(number) { slots[number] = Int32(slot) }
+            }
         }
+        for cpu in slots.indices where slots[cpu] != guests[guest].cpus[cpu].vcpu { link(guest, cpu, to: slots[cpu]) }
         return true
+    }
+
+    /// CPU `cpu` of the guest turns out to be another vCPU than before, or one at all. The task on it goes on, and what it
+    /// got so far is settled with the former.
+    private mutating func link(_ guest: Int, _ cpu: Int, to slot: Int32) {
+        let task = guests[guest].cpus[cpu]
+        settleTask(guest, cpu, at: now, toIdle: nil, boundNanoseconds: 0)
+        if task.vcpu >= 0 { vcpus[Int(task.vcpu)].follow(tasks: false, from: now) }
+        guests[guest].setVCPU(slot, of: cpu)
+        if slot >= 0 { vcpus[Int(slot)].follow(tasks: guests[guest].tellsTasks, from: now) }
+        guard task.isKnown else { return }
+        settleTask(guest, cpu, at: now, toIdle: task.tid == 0, boundNanoseconds: 0)
+        guests[guest].enter(cpu, task.tid, task.comm, at: now)
+    }
+
+    /// The guest is no longer heard of: its vCPUs go on without tasks.
+    mutating func unlink(_ guest: Int) {
+        for cpu in guests[guest].cpus.indices {
+            let slot = Int(guests[guest].cpus[cpu].vcpu)
+            if slot >= 0 { vcpus[slot].follow(tasks: false, from: now) }
+        }
     }
 
     mutating func guestEvent(
@@ -30,9 +53,73 @@ extension Analyzer {
     ) {
         let slot = Int(guests[guest].cpus[cpu].vcpu)
         if slot >= 0, vcpus[slot].knowsGuestMode {
+            checks.passed(.guestEventContainment)
             let outside = vcpus[slot].guestEvent(at: time, boundNanoseconds: boundNanoseconds)
-            if outside > 0 { anomalies.add(.guestEventOutsideEntry, outside) }
+            if outside > 0 {
+                anomalies.add(.guestEventOutsideEntry, outside)
+                checks.violated(.guestEventContainment, outside)
+            }
         }
-        guests[guest].event(header, in: records, on: cpu)
+        let type = Int(header.typeIndex)
+        switch type < guests[guest].binding.events.count ? guests[guest].binding.events[type] : .other {
+        case .other: break
+        case .switched: guestSwitched(guest, cpu, header, records, time, boundNanoseconds)
+        case .migrated:
+            guard let tid = guests[guest].binding.migratedTID?.value(in: records, of: header) else { return }
+            guests[guest].migrations &+= 1
+            guests[guest].tasks.migrated(Int32(truncatingIfNeeded: tid))
+        case .ended:
+            guard let tid = guests[guest].binding.endedTID?.value(in: records, of: header) else { return }
+            guests[guest].tasks.ended(Int32(truncatingIfNeeded: tid))
+        case .timer: if slot >= 0 { vcpus[slot].wakeUps.settle(.timer) }
+        case .ipi: if slot >= 0 { vcpus[slot].wakeUps.settle(.ipi) }
+        case .device:
+            guard slot >= 0, vcpus[slot].wakeUps.openReason != nil,
+                let reason = guests[guest].binding.reason(of: header, in: records)
+            else { return }
+            vcpus[slot].wakeUps.settle(reason)
+        }
+    }
+
+    private mutating func guestSwitched(
+        _ guest: Int, _ cpu: Int, _ header: EventHeader, _ records: borrowing RawSpan, _ time: Int64,
+        _ boundNanoseconds: Int64
+    ) {
+        guard let fields = guests[guest].binding.switched, let next = fields.nextTID.value(in: records, of: header)
+        else { return }
+        let nextTID = Int32(truncatingIfNeeded: next)
+        if guests[guest].cpus[cpu].isKnown, let previous = fields.previousTID?.value(in: records, of: header) {
+            checks.passed(.guestSwitchChain)
+            if Int32(truncatingIfNeeded: previous) != guests[guest].cpus[cpu].tid {
+                checks.violated(.guestSwitchChain)
+                anomalies.add(.switchChainBroken)
+                loseTask(guest, cpu, at: time)
+            }
+        }
+        let before = guests[guest].binding.migratedTID == nil ? guests[guest].cpu(of: nextTID) : -1
+        if before >= 0, before != Int32(cpu) { guests[guest].migrations &+= 1 }
+        settleTask(guest, cpu, at: time, toIdle: nextTID == 0, boundNanoseconds: boundNanoseconds)
+        let comm = fields.nextComm?.value(in: records, of: header) ?? Comm()
+        guests[guest].enter(cpu, nextTID, comm, at: time)
+    }
+
+    /// Gives the time since the last switch of the guest's CPU to the task that had it.
+    private mutating func settleTask(
+        _ guest: Int, _ cpu: Int, at time: Int64, toIdle isIdle: Bool?, boundNanoseconds: Int64
+    ) {
+        let slot = Int(guests[guest].cpus[cpu].vcpu)
+        let piece =
+            slot < 0
+            ? nil
+            : vcpus[slot].switchedTask(
+                from: guests[guest].kind(on: cpu), toIdle: isIdle, at: time, boundNanoseconds: boundNanoseconds)
+        guests[guest].leave(cpu, with: piece, at: time)
+    }
+
+    /// Events of a guest's CPU are missing: whose the time was since the last switch, nobody knows.
+    mutating func loseTask(_ guest: Int, _ cpu: Int, at time: Int64) {
+        let slot = Int(guests[guest].cpus[cpu].vcpu)
+        if slot >= 0 { _ = vcpus[slot].switchedTask(from: .unknown, toIdle: nil, at: time, boundNanoseconds: 0) }
+        guests[guest].forget(cpu)
     }
 }

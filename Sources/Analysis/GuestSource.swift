@@ -10,16 +10,21 @@ struct GuestSource: Sendable, Codable {
         var comm = Comm()
         /// A switch told, and nothing was lost since.
         var isKnown = false
+        var isSeen = false
+        /// The current task's place in `GuestSource.tasks`.
+        var row = GuestTasks.unknownRow
+        /// Since when it is current; what it got of a vCPU that is not known is counted from here.
+        var since: Int64 = 0
         /// Slot of the vCPU that this is; -1 while not linked.
         var vcpu: Int32 = -1
     }
 
     let id: SourceID
     private(set) var name = ""
-    private var switchType: UInt16?
-    private var nextTID: IntegerField?
-    private var nextComm: CommField?
+    private(set) var binding = GuestBinding()
     private(set) var cpus: [CPU] = []
+    var tasks = GuestTasks()
+    var migrations: UInt64 = 0
     var names = TaskNames()
     /// Serial of the machine that this guest is; 0 while not linked.
     var machine: UInt32 = 0
@@ -32,14 +37,10 @@ struct GuestSource: Sendable, Codable {
 
     mutating func bind(name: String, formats: FormatTable) {
         self.name = name
-        switchType = nil
-        guard let index = formats.typeIndex(system: "sched", name: "sched_switch"),
-            let field = IntegerField("next_pid", of: formats.formats[index], byteOrder: formats.byteOrder)
-        else { return }
-        switchType = UInt16(index)
-        nextTID = field
-        nextComm = CommField("next_comm", of: formats.formats[index])
+        binding = GuestBinding(formats)
     }
+
+    var tellsTasks: Bool { binding.switched != nil }
 
     /// Makes room for `cpu`; false when there can be no such CPU.
     mutating func see(_ cpu: Int) -> Bool {
@@ -52,26 +53,57 @@ struct GuestSource: Sendable, Codable {
         return true
     }
 
-    mutating func event(_ header: EventHeader, in records: borrowing RawSpan, on cpu: Int) {
-        guard header.typeIndex == switchType, let tid = nextTID?.value(in: records, of: header) else { return }
-        cpus[cpu].tid = Int32(truncatingIfNeeded: tid)
-        cpus[cpu].comm = nextComm?.value(in: records, of: header) ?? Comm()
-        cpus[cpu].isKnown = true
-    }
-
     mutating func setVCPU(_ slot: Int32, of cpu: Int) { cpus[cpu].vcpu = slot }
 
-    /// Events were lost: the task is unknown until the next switch.
-    mutating func lost(on cpu: Int) { cpus[cpu].isKnown = false }
+    /// The task on `cpu` before a switch, by kind.
+    func kind(on cpu: Int) -> GuestRunning.Kind {
+        switch cpus[cpu].row {
+        case GuestTasks.unknownRow: .unknown
+        case GuestTasks.idleRow: .idle
+        default: .busy
+        }
+    }
+
+    /// The former task leaves `cpu`, with what it got: `piece`, or time of which nothing is known when no vCPU is linked.
+    mutating func leave(_ cpu: Int, with piece: Overlay?, at time: Int64) {
+        var piece = piece
+        if piece == nil, cpus[cpu].vcpu < 0, cpus[cpu].isKnown {
+            var unseen = Overlay(since: cpus[cpu].since)
+            unseen.left(.unknown, at: time, exit: nil)
+            piece = unseen
+        }
+        tasks.leave(cpus[cpu].row, with: piece)
+        cpus[cpu].row = GuestTasks.unknownRow
+        cpus[cpu].isKnown = false
+    }
+
+    mutating func enter(_ cpu: Int, _ tid: Int32, _ comm: Comm, at time: Int64) {
+        let comm = comm.isEmpty ? names[tid] : comm
+        cpus[cpu].tid = tid
+        cpus[cpu].comm = comm
+        cpus[cpu].isKnown = true
+        cpus[cpu].isSeen = true
+        cpus[cpu].since = time
+        cpus[cpu].row = tasks.enter(tid, comm, on: Int32(cpu), countsMigrations: binding.migratedTID == nil)
+    }
+
+    /// The task on `cpu` is not known any more, nor whose the time since the last switch was.
+    mutating func forget(_ cpu: Int) {
+        tasks.leave(cpus[cpu].row, with: nil)
+        cpus[cpu].row = GuestTasks.unknownRow
+        cpus[cpu].isKnown = false
+    }
+
+    /// Where a task ran last; -1 when it never did.
+    func cpu(of tid: Int32) -> Int32 { tid == 0 ? -1 : tasks.cpu(of: tid) }
 
     func task(on cpu: Int) -> (tid: Int32, name: String)? {
         guard cpus.indices.contains(cpu), cpus[cpu].isKnown else { return nil }
         let tid = cpus[cpu].tid
-        let comm = cpus[cpu].comm.isEmpty ? names[tid] : cpus[cpu].comm
-        return (tid, comm.isEmpty ? "tid \(tid)" : comm.text)
+        return (tid, cpus[cpu].comm.isEmpty ? "tid \(tid)" : cpus[cpu].comm.text)
     }
 
     var limit: String? {
-        switchType == nil ? "no sched:sched_switch events from \(name): its tasks cannot be known" : nil
+        tellsTasks ? nil : "no sched:sched_switch events from \(name): its tasks cannot be known"
     }
 }

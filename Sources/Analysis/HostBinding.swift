@@ -4,7 +4,7 @@ import TraceModel
 enum HostEvent: UInt8, Sendable, Codable {
     case other
     case switched, waking, wakeup, wakeupNew, migrated, processExit, processExec
-    case entry, exit, userspaceExit, vcpuWakeup
+    case entry, exit, userspaceExit, vcpuWakeup, haltPoll, interruptAccepted, interruptInjected
 }
 
 /// What the host's events can tell at all, given which of them are bound.
@@ -48,6 +48,12 @@ struct HostBinding: Sendable, Codable {
         let vcpu: IntegerField?
     }
 
+    /// A virtual interrupt reaches a vCPU's local APIC, which is named by its APIC id: KVM's number of the vCPU.
+    struct Interrupt: Sendable, Codable {
+        let kvmID: IntegerField
+        let vector: IntegerField
+    }
+
     struct UserspaceExit: Sendable, Codable {
         let reason: IntegerField?
         let error: IntegerField?
@@ -65,6 +71,9 @@ struct HostBinding: Sendable, Codable {
     private(set) var exit: Exit?
     private(set) var userspaceExit = UserspaceExit(reason: nil, error: nil)
     private(set) var wakeupWaited: IntegerField?
+    private(set) var haltPollLimit: IntegerField?
+    private(set) var accepted: Interrupt?
+    private(set) var injectedVector: IntegerField?
     private(set) var knowledge = Knowledge()
     /// Events that are there and lack a field that is needed.
     private(set) var unusable: [String] = []
@@ -96,6 +105,10 @@ struct HostBinding: Sendable, Codable {
         case ("kvm", "kvm_exit"): .exit
         case ("kvm", "kvm_userspace_exit"): .userspaceExit
         case ("kvm", "kvm_vcpu_wakeup"): .vcpuWakeup
+        case ("kvm", "kvm_halt_poll_ns"): .haltPoll
+        // The first without, the second with APICv; `kvm_inj_virq` is silent with APICv.
+        case ("kvm", "kvm_apic_accept_irq"), ("kvm", "kvm_apicv_accept_irq"): .interruptAccepted
+        case ("kvm", "kvm_inj_virq"): .interruptInjected
         default: .other
         }
     }
@@ -148,6 +161,16 @@ struct HostBinding: Sendable, Codable {
         case .vcpuWakeup:
             wakeupWaited = field("waited")
             return wakeupWaited != nil
+        case .haltPoll:
+            haltPollLimit = field("new")
+            return haltPollLimit != nil
+        case .interruptAccepted:
+            guard let kvmID = field("apicid"), let vector = field("vec") else { return false }
+            accepted = Interrupt(kvmID: kvmID, vector: vector)
+            return true
+        case .interruptInjected:
+            injectedVector = field("vector") ?? field("irq")
+            return injectedVector != nil
         }
     }
 

@@ -14,6 +14,10 @@ struct HostCPU: Sendable, Codable {
     /// When its last event was; a loss lies after it.
     private(set) var lastEvent: Int64
     private(set) var isSeen = false
+    /// The interrupt that the present thread last sent to a vCPU's APIC, until it wakes that one.
+    private var sentVector: UInt8 = 0
+    private var sentTo: Int32 = -1
+    private var sentBy: Int32 = -1
     /// Events were lost after the last one, and none has come since.
     private(set) var isInGap = false
     private var since: Int64
@@ -57,6 +61,20 @@ struct HostCPU: Sendable, Codable {
 
     /// Who is to blame for the waiting of others.
     var culprit: Occupant { occupant.tid == 0 ? .idle : occupant }
+
+    /// `thread` put an interrupt into the APIC of the vCPU that KVM calls `kvmID`.
+    mutating func accepted(_ vector: UInt8, for kvmID: Int32, by thread: Int32) {
+        sentVector = vector
+        sentTo = kvmID
+        sentBy = thread
+    }
+
+    /// The vector with which `thread` wakes that vCPU.
+    mutating func takeVector(for kvmID: Int32, by thread: Int32) -> UInt8? {
+        guard sentTo == kvmID, sentBy == thread, kvmID >= 0 else { return nil }
+        sentTo = -1
+        return sentVector
+    }
 
     mutating func sawEvent(at time: Int64) {
         isSeen = true

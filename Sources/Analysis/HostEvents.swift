@@ -18,9 +18,9 @@ extension Analyzer {
             switch event {
             case .other: true
             case .switched: switched(header, records, cpu, time)
-            case .waking: woken(host.waking, header, records, time)
-            case .wakeup: woken(host.wakeup, header, records, time)
-            case .wakeupNew: born(header, records, time)
+            case .waking: woken(host.waking, header, records, cpu, time)
+            case .wakeup: woken(host.wakeup, header, records, cpu, time)
+            case .wakeupNew: born(header, records, cpu, time)
             case .migrated: migrated(header, records, time)
             case .processExit: ended(host.processExit, header, records, time, isExit: true)
             case .processExec: ended(host.processExec, header, records, time, isExit: false)
@@ -28,6 +28,9 @@ extension Analyzer {
             case .exit: exited(header, records, cpu, time)
             case .userspaceExit: returnedToUserspace(header, records, cpu, time)
             case .vcpuWakeup: haltEnded(header, records, cpu, time)
+            case .haltPoll: haltPollChanged(header, records, cpu)
+            case .interruptAccepted: interruptAccepted(header, records, cpu)
+            case .interruptInjected: interruptInjected(header, records, cpu)
             }
         if !isUnderstood { anomalies.add(.fieldMissing) }
         cpus[cpu].sawEvent(at: time)
@@ -48,6 +51,8 @@ extension Analyzer {
             default: return
             }
             anomalies.add(.switchChainBroken)
+            checks.passed(.hostSwitchChain)
+            checks.violated(.hostSwitchChain)
             lose(cpu: cpu, isOpen: false)
         }
         let before = Int(cpus[cpu].vcpu)
@@ -90,7 +95,11 @@ extension Analyzer {
             let next = fields.nextTID.value(in: records, of: header)
         else { return false }
         let previous = Int32(truncatingIfNeeded: previousTID)
-        if cpus[cpu].tid != previous { checkOccupant(previous, on: cpu, at: time, event: .switched) }
+        if cpus[cpu].tid == previous {
+            checks.passed(.hostSwitchChain)
+        } else {
+            checkOccupant(previous, on: cpu, at: time, event: .switched)
+        }
         let previousComm = fields.previousComm?.value(in: records, of: header) ?? Comm()
         cpus[cpu].name(previousComm)
         shareOut(cpu, until: time)
@@ -125,7 +134,7 @@ extension Analyzer {
     /// A wake-up that finds the thread still on its CPU is not counted: it is about to sleep, and the kernel then either
     /// lets it go on, or writes `sched_wakeup` when it is really asleep (`try_to_wake_up`).
     private mutating func woken(
-        _ fields: HostBinding.Wake?, _ header: EventHeader, _ records: borrowing RawSpan, _ time: Int64
+        _ fields: HostBinding.Wake?, _ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int, _ time: Int64
     ) -> Bool {
         guard let fields, let tid = fields.tid.value(in: records, of: header) else { return false }
         let slot = slot(of: Int32(truncatingIfNeeded: tid))
@@ -135,17 +144,20 @@ extension Analyzer {
             if target >= 0 { moveWait(slot, to: target, at: time) }
         } else if vcpus[slot].cpu == VCPU.nowhere {
             if time < vcpus[slot].settled { anomalies.add(.eventMovedUp) }
-            vcpus[slot].woken(at: time)
+            let reason = vcpus[slot].state == .halted ? wakeUpReason(of: slot, header, on: cpu) : .unknown
+            vcpus[slot].woken(by: reason, at: time)
             startWaiting(slot, for: target >= 0 ? target : vcpus[slot].lastCPU)
         }
         return true
     }
 
     /// A thread is born once: when its id belonged to a vCPU that was seen alive, that one's end was missed.
-    private mutating func born(_ header: EventHeader, _ records: borrowing RawSpan, _ time: Int64) -> Bool {
+    private mutating func born(
+        _ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int, _ time: Int64
+    ) -> Bool {
         guard let tid = host.wakeupNew?.tid.value(in: records, of: header) else { return false }
         let slot = slot(of: Int32(truncatingIfNeeded: tid))
-        guard slot >= 0, vcpus[slot].isSeen else { return woken(host.wakeupNew, header, records, time) }
+        guard slot >= 0, vcpus[slot].isSeen else { return woken(host.wakeupNew, header, records, cpu, time) }
         retire(slot, at: time)
         return true
     }
@@ -200,7 +212,8 @@ extension Analyzer {
     ) -> Bool {
         let kvmID = host.entryVCPU?.value(in: records, of: header)
         guard let slot = vcpu(header, kvmID: kvmID, on: cpu, at: time), vcpus[slot].knowsGuestMode else { return true }
-        if let anomaly = vcpus[slot].entered(on: Int32(cpu), at: time) { anomalies.add(anomaly) }
+        checks.passed(.entryExitAlternation)
+        if let anomaly = vcpus[slot].entered(on: Int32(cpu), at: time) { missed(anomaly) }
         return true
     }
 
@@ -225,8 +238,14 @@ extension Analyzer {
         }
         let anomaly = vcpus[slot].exited(
             exit, on: Int32(cpu), at: time, knowsScheduling: host.knowledge.scheduling)
-        if let anomaly { anomalies.add(anomaly) }
+        checks.passed(.entryExitAlternation)
+        if let anomaly { missed(anomaly) }
         return true
+    }
+
+    private mutating func missed(_ anomaly: Anomaly) {
+        anomalies.add(anomaly)
+        checks.violated(.entryExitAlternation)
     }
 
     private mutating func returnedToUserspace(

@@ -8,7 +8,7 @@ package import TraceModel
 /// way in which its end can be told, or can have been missed, is looked at.
 extension Analyzer {
     /// Slot of the live vCPU that is this thread; -1 when it is none.
-    func slot(of tid: Int32) -> Int { slotByTID[tid].map(Int.init) ?? -1 }
+    func slot(of tid: Int32) -> Int { Int(slotByTID[tid]) }
 
     /// What was learned about a VMM process: its name and its vCPU threads. May be told again when there is more.
     package mutating func identify(_ facts: VMFacts) {
@@ -25,7 +25,14 @@ extension Analyzer {
         let guest = guestIndex(of: source)
         guests[guest].machine = machineByPID[vmmPID] ?? 0
         guests[guest].awaitedPID = guests[guest].machine == 0 ? vmmPID : nil
+        nameMachine(of: guest)
         identityGeneration &+= 1
+    }
+
+    /// Users name a machine by the agent in it.
+    private mutating func nameMachine(of guest: Int) {
+        guard !guests[guest].name.isEmpty else { return }
+        machines[guests[guest].machine]?.guestName = guests[guest].name
     }
 
     /// `kvm` events began or ceased to tell about this vCPU.
@@ -68,6 +75,7 @@ extension Analyzer {
         for guest in guests.indices where guests[guest].awaitedPID == facts.vmmPID {
             guests[guest].machine = lastSerial
             guests[guest].awaitedPID = nil
+            nameMachine(of: guest)
         }
         return lastSerial
     }
@@ -165,7 +173,7 @@ extension Analyzer {
             slot = vcpus.count
             vcpus.append(vcpu)
         }
-        slotByTID[tid] = Int32(slot)
+        slotByTID.set(tid, Int32(slot))
         machines[machine]?.liveVCPUs += 1
         machines[machine]?.listedVCPUs += 1
         // It may be on a CPU already, as a thread of which nothing was known.
@@ -181,7 +189,7 @@ extension Analyzer {
     mutating func retire(_ slot: Int, at time: Int64) {
         stopWaiting(slot, at: time)
         vcpus[slot].retire(at: time)
-        slotByTID[vcpus[slot].tid] = nil
+        slotByTID.remove(vcpus[slot].tid)
         for cpu in cpus.indices where cpus[cpu].vcpu == Int32(slot) { cpus[cpu].forgetVCPU() }
         machines[vcpus[slot].machine]?.liveVCPUs -= 1
         retiredSlots.append(slot)

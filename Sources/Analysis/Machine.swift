@@ -8,6 +8,8 @@ struct Machine: Sendable, Codable {
     /// Nil while it is a lone thread, and again when another process has got the id.
     var vmmPID: Int32?
     private(set) var vmm: String?
+    /// The name that the agent inside goes by.
+    var guestName: String?
     private(set) var uuid: String?
     /// It is translated in user space and causes no `kvm` events, whatever else runs on this host.
     private(set) var isEmulated = false
@@ -16,6 +18,15 @@ struct Machine: Sendable, Codable {
     /// Its vCPUs that are followed, and those that are listed: with the ones that ended.
     var liveVCPUs = 0
     var listedVCPUs = 0
+    /// What the interrupt vectors of its guest mean.
+    var vectors = LearnedVectors()
+    /// Names of the VMM's own threads that serve devices: QEMU's I/O threads and thread pool, Firecracker's and Cloud
+    /// Hypervisor's main and queue threads, and the VMM's main thread wherever threads have no names of their own.
+    static let deviceThreads = [
+        "IO iothread", "worker", "iou-", "qemu-", "firecracker", "cloud-hyperviso", "_disk", "vmm",
+    ].map { Comm($0) }
+    /// vhost's worker (drivers/vhost/vhost.c), Cloud Hypervisor's queue threads.
+    static let networkThreads = ["vhost-", "_net"].map { Comm($0) }
 
     /// A lone vCPU thread.
     init(serial: UInt32, thread: Int32) {
@@ -36,6 +47,8 @@ struct Machine: Sendable, Codable {
         uuid = facts.uuid ?? uuid
         isEmulated = facts.isEmulated
     }
+
+    var displayName: String { guestName ?? name }
 
     /// Only a vCPU thread is known of it.
     var isProvisional: Bool { vmmPID == nil && !isGone && vmm == nil }

@@ -50,7 +50,7 @@ struct VCPU: Sendable, Codable {
     private(set) var since: Int64
     /// Up to here everything is booked: `since`, or the end of the last slice of ready time that was shared out.
     private(set) var settled: Int64
-    private var times: [10 of Int64] = .init(repeating: 0)
+    private(set) var times: [10 of Int64] = .init(repeating: 0)
     /// `kvm` events tell guest code from hypervisor code for this vCPU.
     private(set) var knowsGuestMode: Bool
     private var outside: VCPUState
@@ -72,10 +72,32 @@ struct VCPU: Sendable, Codable {
     private(set) var worstPreemptionAt: Int64 = 0
     private(set) var exits = ExitTable()
     private(set) var culprits = CulpritTable()
-    /// Row of `exits` for the exit that is being handled.
+    private(set) var ready = Distribution(.fine)
+    private(set) var wakeUpLatency = Distribution(.fine)
+    var wakeUps = WakeUps()
+    var steal: StealAccount?
+    /// KVM's limit for polling, from `kvm_halt_poll_ns`.
+    var haltPollLimit: Int64?
+    /// Events were lost while it was followed.
+    private(set) var hasGaps = false
+    /// Row of `exits` for the exit that is being handled, when it began, and its time on a CPU so far.
     private(set) var currentExit = ExitTable.noRow
-    private var readyInterval: UInt32 = 0
+    private var exitSince: Int64 = 0
+    private var handling: Int64 = 0
+    /// Time halted or polling since the guest asked for it, and what ends it when that is told first.
+    private var halted: Int64 = 0
+    private var wakeUpReason = WakeUps.Reason.unknown
+    private(set) var readyInterval: UInt32 = 0
     private var containment = Containment()
+
+    // MARK: The guest's tasks
+
+    /// What it does while one guest task is current; nil as long as no agent tells of tasks.
+    private(set) var overlay: Overlay?
+    /// `running` and `on_cpu` time of tasks that left.
+    private(set) var guestRunning = GuestRunning()
+    /// Whether its guest has the idle task current on it; nil when that is not known.
+    private(set) var guestIsIdle: Bool?
 
     init(serial: UInt32, tid: Int32, machine: UInt32, comm: Comm, since: Int64, knowsGuestMode: Bool) {
         self.serial = serial
@@ -110,7 +132,10 @@ struct VCPU: Sendable, Codable {
         let anomaly: Anomaly? = guestMode == .inside ? .entryWithoutExit : nil
         guestMode = .inside
         place(on: cpu)
+        let isPollEnd = outside == .polling && state != .unknown
         move(to: .running, at: time)
+        if isPollEnd { wakeUps.ended(by: .unknown, after: halted, slept: false) }
+        exits.handled(currentExit, in: handling, since: exitSince)
         currentExit = ExitTable.noRow
         outside = .hypervisor
         sleepMeaning = .unknown
@@ -130,6 +155,12 @@ struct VCPU: Sendable, Codable {
         sleepMeaning = isHalt ? .halted : .blocked
         move(to: isHalt && !knowsScheduling ? .halted : outside, at: time)
         currentExit = exits.count(exit)
+        exitSince = since
+        handling = 0
+        if isHalt {
+            halted = 0
+            wakeUps.close()
+        }
         return anomaly
     }
 
@@ -153,6 +184,7 @@ struct VCPU: Sendable, Codable {
         guard state == .halted else { return }
         if !waited { state = .polling }
         move(to: .hypervisor, at: time)
+        if !waited { wakeUps.ended(by: .unknown, after: halted, slept: false) }
     }
 
     // MARK: Inputs from the scheduler
@@ -179,10 +211,12 @@ struct VCPU: Sendable, Codable {
         move(to: outside, at: time)
     }
 
-    mutating func woken(at time: Int64) {
+    /// `reason` is what the waker's context tells; it counts when the thread was halted.
+    mutating func woken(by reason: WakeUps.Reason, at time: Int64) {
         isSeen = true
         wakeups &+= 1
         readyInterval &+= 1
+        wakeUpReason = reason
         move(to: .waking, at: time)
     }
 
@@ -206,6 +240,7 @@ struct VCPU: Sendable, Codable {
 
     /// Events were lost from `time` on: nothing is certain until the next one tells.
     mutating func lost(at time: Int64) {
+        hasGaps = true
         move(to: .unknown, at: time)
         forget()
     }
@@ -223,6 +258,9 @@ struct VCPU: Sendable, Codable {
         state = .unknown
         forget()
         phase = .retired
+        exits.seal()
+        ready.seal()
+        wakeUpLatency.seal()
     }
 
     /// It is no longer listed.
@@ -239,6 +277,30 @@ struct VCPU: Sendable, Codable {
         case .hypervisor, .userspace, .polling, .preempted, .waking, .halted, .blocked:
             containment.outside(at: time, boundNanoseconds: boundNanoseconds)
         }
+    }
+
+    // MARK: Inputs from the guest's scheduler
+
+    /// An agent tells of the guest's tasks from now on, or ceased to.
+    mutating func follow(tasks isFollowed: Bool, from time: Int64) {
+        guestIsIdle = nil
+        guard isFollowed != (overlay != nil) else { return }
+        overlay = isFollowed ? Overlay(since: max(time, settled)) : nil
+    }
+
+    /// The guest switches tasks, or it is not known any more which one is current. Returns what this vCPU did while the
+    /// former one was.
+    mutating func switchedTask(
+        from kind: GuestRunning.Kind, toIdle isIdle: Bool?, at time: Int64, boundNanoseconds: Int64
+    ) -> Overlay? {
+        guestIsIdle = isIdle
+        let exit = exits.exit(of: currentExit)
+        guard let piece = overlay?.switched(in: state, at: time, exit: exit, bound: boundNanoseconds) else {
+            return nil
+        }
+        guestRunning.add(piece, of: kind)
+        guestRunning.isUncertainNow = state != .running || time &- since < boundNanoseconds
+        return piece
     }
 
     private mutating func forget() {
@@ -259,7 +321,10 @@ struct VCPU: Sendable, Codable {
     private mutating func move(to next: VCPUState, at time: Int64) {
         // Not to know goes on: it began when knowledge ended.
         if case (.unknown, .unknown) = (next, state) { return }
+        let begin = since
+        let former = state
         close(at: time)
+        if next != .unknown { ended(former, since: begin) }
         if case .running = next { containment.entered(at: since) }
         state = next
     }
@@ -271,47 +336,35 @@ struct VCPU: Sendable, Codable {
         times[Int(state.rawValue)] += elapsed
         switch state {
         case .running: containment.leftGuest(at: end)
-        case .hypervisor, .userspace, .polling: exits.add(elapsed, to: currentExit)
+        case .hypervisor, .userspace, .polling:
+            exits.add(elapsed, to: currentExit)
+            handling &+= elapsed
+            if state == .polling { halted &+= elapsed }
+        case .halted: halted &+= elapsed
         case .preempted:
             if elapsed > worstPreemption {
                 worstPreemption = elapsed
                 worstPreemptionAt = since
             }
-        case .waking, .halted, .blocked, .onCPU, .unknown: break
+        case .waking, .blocked, .onCPU, .unknown: break
         }
+        overlay?.left(state, at: end, exit: exits.exit(of: currentExit))
         since = end
         settled = end
     }
 
-    // MARK: Figures, the open interval included
-
-    func openTime(until now: Int64) -> Int64 { phase == .live ? max(0, now - since) : 0 }
-
-    func times(until now: Int64) -> StateTimes {
-        var result = StateTimes()
-        for state in VCPUState.allCases { result[state] = times[Int(state.rawValue)] }
-        result[state] += openTime(until: now)
-        return result
-    }
-
-    func exits(until now: Int64) -> ExitTable {
-        var table = exits
-        switch state {
-        case .hypervisor, .userspace, .polling: table.add(openTime(until: now), to: currentExit)
-        case .running, .preempted, .waking, .halted, .blocked, .onCPU, .unknown: break
+    /// An interval of `former` is over, and what came next is known.
+    private mutating func ended(_ former: VCPUState, since begin: Int64) {
+        switch former {
+        case .preempted: ready.add(since - begin, since: begin)
+        case .waking:
+            ready.add(since - begin, since: begin)
+            wakeUpLatency.add(since - begin, since: begin)
+        case .halted:
+            wakeUps.ended(by: wakeUpReason, after: halted, slept: true)
+            wakeUpReason = .unknown
+            halted = 0
+        case .running, .hypervisor, .userspace, .polling, .blocked, .onCPU, .unknown: break
         }
-        return table
-    }
-
-    func culprits(until now: Int64, occupant: Occupant) -> CulpritTable {
-        guard state.isReady, now > settled else { return culprits }
-        var table = culprits
-        table.add(now - settled, of: occupant, interval: readyInterval)
-        return table
-    }
-
-    func worstPreemption(until now: Int64) -> (length: Int64, start: Int64) {
-        let open = openTime(until: now)
-        return state == .preempted && open > worstPreemption ? (open, since) : (worstPreemption, worstPreemptionAt)
     }
 }

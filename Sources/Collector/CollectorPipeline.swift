@@ -249,13 +249,11 @@ package struct CollectorPipeline: Codable {
     package func snapshot() -> Snapshot {
         var snapshot = analyzer.snapshot()
         snapshot.sources = sources.map { $0.snapshot(merger: merger) }
-        for (position, source) in sources.enumerated() where !source.facts.isHost {
-            guard let vmmPID = source.vmmPID,
-                let guest = snapshot.guests.firstIndex(where: { $0.vmmPID == vmmPID })
-            else { continue }
-            snapshot.guests[guest].name = source.facts.name
+        for guest in snapshot.guests.indices {
+            // The analyzer knows sources by their ids only.
+            let position = snapshot.guests[guest].source.flatMap { id in sources.firstIndex { $0.id.rawValue == id } }
             snapshot.guests[guest].source = position
-            snapshot.guests[guest].clock = snapshot.sources[position].clock
+            snapshot.guests[guest].clock = position.flatMap { snapshot.sources[$0].clock }
         }
         var counts = anomalies
         counts.add(analyzer.anomalies)

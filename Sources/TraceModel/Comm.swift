@@ -38,6 +38,16 @@ package struct Comm: Hashable, Sendable, Codable {
 
     package var isEmpty: Bool { first & 0xff == 0 && UInt8(truncatingIfNeeded: first.littleEndian) == 0 }
 
+    /// Whether the name begins with the whole of `prefix`.
+    package func hasPrefix(_ prefix: Comm) -> Bool {
+        func mask(_ word: UInt64) -> UInt64 {
+            // Bytes up to the last one that is not NUL, in memory order.
+            let used = 8 - word.littleEndian.leadingZeroBitCount / 8
+            return used == 0 ? 0 : (UInt64.max >> (64 - 8 * UInt64(used))).littleEndian
+        }
+        return first & mask(prefix.first) == prefix.first && last & mask(prefix.last) == prefix.last
+    }
+
     /// The name for people: up to the first NUL, invalid UTF-8 and control characters (terminal escapes!) replaced.
     ///
     /// A guest chooses its task names freely, so nothing else may print one.

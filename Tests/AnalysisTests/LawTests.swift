@@ -62,7 +62,7 @@ struct LawTests {
             teller.tell([chaos.step()])
             let snapshot = teller.analyzer.snapshot()
             var begins: [Int32: Int64] = [:]
-            for vcpu in snapshot.guests.flatMap(\.vcpus) where vcpu.detail != "thread ended" {
+            for vcpu in snapshot.guests.flatMap(\.vcpus) where vcpu.hostTID != nil && vcpu.detail != "thread ended" {
                 let start = snapshot.window.endNanoseconds - vcpu.times.total
                 #expect(start >= 0 && start <= vcpu.sinceNanoseconds, "seed \(seed) step \(step)")
                 let tid = vcpu.hostTID ?? 0

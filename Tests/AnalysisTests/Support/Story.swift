@@ -225,6 +225,11 @@ func machine(_ name: String = "web1", pid: Int32 = 29, threads: [Int32]) -> VMFa
         vcpuThreads: threads.enumerated().map { VMFacts.Thread(tid: $0.element, vcpu: $0.offset) })
 }
 
+extension Snapshot.Exit {
+    /// Without the distribution.
+    var sum: Snapshot.Exit { Snapshot.Exit(reason: reason, count: count, nanoseconds: nanoseconds) }
+}
+
 /// What must hold of every snapshot, whatever was told.
 func checkLaws(of analyzer: Analyzer, sourceLocation: SourceLocation = #_sourceLocation) {
     let snapshot = analyzer.snapshot()
@@ -244,5 +249,26 @@ func checkLaws(of analyzer: Analyzer, sourceLocation: SourceLocation = #_sourceL
         #expect(handled <= handling, "exits of \(vcpu.hostTID ?? 0)", sourceLocation: sourceLocation)
         #expect(
             vcpu.exits.reduce(0) { $0 + $1.count } == vcpu.exitCount, sourceLocation: sourceLocation)
+        for exit in vcpu.exits {
+            #expect(exit.handling?.count ?? 0 <= exit.count, sourceLocation: sourceLocation)
+            #expect(exit.handling?.totalNanoseconds ?? 0 <= exit.nanoseconds, sourceLocation: sourceLocation)
+        }
+        #expect(vcpu.ready?.totalNanoseconds ?? 0 <= ready, sourceLocation: sourceLocation)
+        let wakeUps = vcpu.wakeUpReasons.reduce(0) { $0 + $1.count }
+        #expect(wakeUps == vcpu.halts.polled + vcpu.halts.slept, sourceLocation: sourceLocation)
+    }
+    for guest in snapshot.guests {
+        let ready = guest.vcpus.reduce(0) { $0 + $1.times[.preempted] + $1.times[.waking] }
+        #expect(guest.takenBy.reduce(0) { $0 + $1.nanoseconds } == ready, sourceLocation: sourceLocation)
+        #expect(guest.culprits.reduce(0) { $0 + $1.nanoseconds } == ready, sourceLocation: sourceLocation)
+        for task in guest.tasks {
+            for state in VCPUState.allCases { #expect(task.times[state] >= 0, sourceLocation: sourceLocation) }
+            let robbed = task.robbedBy.reduce(0) { $0 + $1.nanoseconds }
+            #expect(robbed <= task.robbedNanoseconds, sourceLocation: sourceLocation)
+            #expect(task.worstRobbedNanoseconds <= task.robbedNanoseconds, sourceLocation: sourceLocation)
+        }
+    }
+    for check in snapshot.health.checks {
+        #expect(check.violations + check.excused <= check.checked, "\(check)", sourceLocation: sourceLocation)
     }
 }

@@ -1,0 +1,121 @@
+import TraceModel
+
+/// What an event of a guest means to the analysis.
+enum GuestEvent: UInt8, Sendable, Codable {
+    case other
+    case switched, migrated, ended
+    /// The guest reports an interrupt: what ended its halt.
+    case timer, ipi, device
+}
+
+/// A guest's event types bound to their handlers. Events that it does not send are simply missed.
+struct GuestBinding: Sendable, Codable {
+    struct Switch: Sendable, Codable {
+        let previousTID: IntegerField?
+        let nextTID: IntegerField
+        let nextComm: CommField?
+    }
+
+    private(set) var events: [GuestEvent] = []
+    private(set) var switched: Switch?
+    private(set) var migratedTID: IntegerField?
+    private(set) var endedTID: IntegerField?
+    /// `irq_handler_entry.name`, a `__data_loc` word.
+    private(set) var handlerName: IntegerField?
+
+    init() {}
+
+    init(_ table: FormatTable) {
+        events = table.formats.map { format in
+            let event = Self.event(format)
+            return bind(event, format, table.byteOrder) ? event : .other
+        }
+    }
+
+    private static func event(_ format: EventFormat) -> GuestEvent {
+        switch (format.system, format.name) {
+        case ("sched", "sched_switch"): .switched
+        case ("sched", "sched_migrate_task"): .migrated
+        case ("sched", "sched_process_exit"): .ended
+        case ("irq_vectors", "local_timer_entry"), ("timer", "hrtimer_expire_entry"): .timer
+        case ("irq_vectors", "reschedule_entry"), ("irq_vectors", "call_function_entry"),
+            ("irq_vectors", "call_function_single_entry"), ("ipi", "ipi_entry"):
+            .ipi
+        case ("irq", "irq_handler_entry"): .device
+        default: .other
+        }
+    }
+
+    private mutating func bind(_ event: GuestEvent, _ format: EventFormat, _ byteOrder: ByteOrder) -> Bool {
+        func field(_ name: String) -> IntegerField? { IntegerField(name, of: format, byteOrder: byteOrder) }
+        switch event {
+        case .other, .timer, .ipi: return true
+        case .switched:
+            guard let next = field("next_pid") else { return false }
+            switched = Switch(
+                previousTID: field("prev_pid"), nextTID: next, nextComm: CommField("next_comm", of: format))
+            return true
+        case .migrated:
+            migratedTID = field("pid")
+            return migratedTID != nil
+        case .ended:
+            endedTID = field("pid")
+            return endedTID != nil
+        case .device:
+            guard var name = format.field("name"), name.kind == .dynamic, name.size == 4 else { return false }
+            // The word itself is an integer: length above, offset below.
+            name.isSigned = false
+            handlerName = IntegerField(name, byteOrder: byteOrder)
+            return handlerName != nil
+        }
+    }
+
+    /// What a device interrupt's handler is called tells what the device is.
+    ///
+    /// virtio names its vectors by queue (`virtio1-input.0`, `virtio0-req.0`, drivers/virtio/virtio_pci_common.c), other
+    /// drivers by themselves; without message-signalled interrupts a virtio device is `virtioN` and tells nothing.
+    func reason(of header: EventHeader, in records: borrowing RawSpan) -> WakeUps.Reason? {
+        guard let word = handlerName?.value(in: records, of: header) else { return nil }
+        let start = Int(word & 0xffff)
+        let length = min(Int(word >> 16), 32)
+        guard length > 0, start + length <= Int(header.length) else { return nil }
+        var name: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        withUnsafeMutableBytes(of: &name) { bytes in
+            for index in 0..<length {
+                bytes[index] = unsafe records.unsafeLoad(
+                    fromByteOffset: Int(header.offset) + start + index, as: UInt8.self)
+            }
+        }
+        return withUnsafeBytes(of: name) { HandlerName(bytes: $0.prefix(length)).reason }
+    }
+}
+
+/// The name of an interrupt handler, searched for words.
+private struct HandlerName<Bytes: RandomAccessCollection> where Bytes.Element == UInt8, Bytes.Index == Int {
+    let bytes: Bytes
+
+    var reason: WakeUps.Reason? {
+        if contains("-req") || contains("nvme") || contains("ahci") || contains("ata_") || contains("scsi")
+            || contains("-request")
+        {
+            return .disk
+        }
+        if contains("input") || contains("output") || hasPrefix("eth") || hasPrefix("ens") || hasPrefix("enp") {
+            return .net
+        }
+        if contains("timer") { return .timer }
+        return nil
+    }
+
+    private func hasPrefix(_ word: StaticString) -> Bool { matches(word, at: bytes.startIndex) }
+
+    private func contains(_ word: StaticString) -> Bool { bytes.indices.contains { matches(word, at: $0) } }
+
+    private func matches(_ word: StaticString, at start: Int) -> Bool {
+        guard bytes.endIndex - start >= word.utf8CodeUnitCount else { return false }
+        for index in 0..<word.utf8CodeUnitCount where unsafe word.utf8Start[index] != bytes[start + index] {
+            return false
+        }
+        return true
+    }
+}

@@ -1,0 +1,114 @@
+import TraceModel
+
+/// What one vCPU really did while one task of its guest was current on it: Trace Compass's overlay, as numbers.
+///
+/// The vCPU's own transitions and the guest's switches cut its time into pieces of one state and one task. Pieces follow
+/// one another without a gap, so that the times of all tasks of a guest, the idle ones included, add up to wall time. A
+/// guest cannot change a state or its time: it only decides to whom the time is given.
+struct Overlay: Sendable, Codable {
+    /// Up to here everything is given to a task.
+    private(set) var since: Int64
+    private(set) var times: [10 of Int64] = .init(repeating: 0)
+    private(set) var exits = TaskExits()
+    /// The stretch outside of guest mode that goes on, and the longest that is over.
+    private var robbedSince: Int64 = 0
+    private var robbed: Int64 = 0
+    private(set) var worst: Int64 = 0
+    private(set) var worstAt: Int64 = 0
+    /// Time in guest mode whose borders lie closer together than the clock's error, one told by either side.
+    private(set) var uncertain: Int64 = 0
+    private var beginsWithSwitch = false
+    private var bound: Int64 = 0
+
+    init(since: Int64) { self.since = since }
+
+    /// The vCPU leaves `state` at `time`, or a look is taken at what goes on.
+    mutating func left(_ state: VCPUState, at time: Int64, exit: ExitCode?) {
+        guard let elapsed = book(state, until: time, exit: exit) else { return }
+        if beginsWithSwitch, state == .running, elapsed < bound { uncertain &+= elapsed }
+        beginsWithSwitch = false
+    }
+
+    /// The guest switches tasks at `time` ± `bound`: what was gathered is the former task's.
+    mutating func switched(in state: VCPUState, at time: Int64, exit: ExitCode?, bound: Int64) -> Overlay {
+        if let elapsed = book(state, until: time, exit: exit) {
+            if !beginsWithSwitch, state == .running, elapsed < bound { uncertain &+= elapsed }
+        }
+        closeStretch()
+        defer {
+            self = Overlay(since: since)
+            beginsWithSwitch = true
+            self.bound = bound
+        }
+        return self
+    }
+
+    /// As it would be if the present task left now.
+    func closed(in state: VCPUState, at time: Int64, exit: ExitCode?) -> Overlay {
+        var copy = self
+        copy.left(state, at: time, exit: exit)
+        copy.closeStretch()
+        return copy
+    }
+
+    private mutating func book(_ state: VCPUState, until time: Int64, exit: ExitCode?) -> Int64? {
+        let elapsed = time &- since
+        guard elapsed > 0 else { return nil }
+        times[Int(state.rawValue)] &+= elapsed
+        switch state {
+        case .hypervisor, .userspace, .polling, .halted, .blocked:
+            if let exit { exits.add(elapsed, exit) }
+            stretch(elapsed)
+        case .preempted, .waking: stretch(elapsed)
+        case .running, .onCPU, .unknown: if robbed > 0 { closeStretch() }
+        }
+        since = time
+        return elapsed
+    }
+
+    private mutating func stretch(_ elapsed: Int64) {
+        if robbed == 0 { robbedSince = since }
+        robbed &+= elapsed
+    }
+
+    private mutating func closeStretch() {
+        if robbed > worst {
+            worst = robbed
+            worstAt = robbedSince
+        }
+        robbed = 0
+    }
+}
+
+/// Time by exit reason, for the few reasons that one task meets.
+struct TaskExits: Sendable, Codable {
+    struct Row: Sendable, Codable {
+        var exit = ExitCode(reason: 0, isa: .none)
+        var nanoseconds: Int64 = 0
+    }
+
+    /// `Limits.exitReasonsPerTask`.
+    private var rows: [8 of Row] = .init(repeating: Row())
+    private(set) var count = 0
+    private(set) var otherNanoseconds: Int64 = 0
+
+    subscript(_ index: Int) -> Row { rows[index] }
+
+    mutating func add(_ nanoseconds: Int64, _ exit: ExitCode) {
+        for index in 0..<count where rows[index].exit == exit {
+            rows[index].nanoseconds &+= nanoseconds
+            return
+        }
+        guard count < rows.count else {
+            otherNanoseconds &+= nanoseconds
+            return
+        }
+        rows[count] = Row(exit: exit, nanoseconds: nanoseconds)
+        count += 1
+    }
+
+    mutating func add(_ more: TaskExits) {
+        for index in 0..<more.count { add(more[index].nanoseconds, more[index].exit) }
+        otherNanoseconds &+= more.otherNanoseconds
+    }
+}

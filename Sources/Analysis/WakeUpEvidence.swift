@@ -1,0 +1,105 @@
+import TraceModel
+
+/// What ends the halt of a vCPU: evidence from the host's events.
+///
+/// Three kinds, the later the better. The context in which the thread is woken: an interrupt handler's wake-up is KVM's
+/// emulated timer, another vCPU's an IPI, that of a `vhost-` thread the network, that of the VMM's own threads the disk
+/// (Nemati's wait analysis, W2A, takes them so). The vector of the interrupt, where it is known what it means. The first
+/// interrupt that the guest itself reports (GuestEvents.swift).
+///
+/// An accepted interrupt (`kvm_apic_accept_irq`, `kvm_apicv_accept_irq`) goes right before the wake-up that it causes, in
+/// the same thread; only the emulated timer's is accepted by the vCPU itself after it was woken.
+extension Analyzer {
+    /// `TRACE_FLAG_HARDIRQ` of `common_flags` (include/linux/trace_events.h).
+    private static let hardIRQ: UInt8 = 0x08
+
+    /// The reason for which the halted vCPU in `slot` is woken by the event in `header` on `cpu`.
+    mutating func wakeUpReason(of slot: Int, _ header: EventHeader, on cpu: Int) -> WakeUps.Reason {
+        checkHaltedTask(of: slot, wokenOn: cpu)
+        let context = context(header, on: cpu, waking: slot)
+        let machine = vcpus[slot].machine
+        guard let vector = cpus[cpu].takeVector(for: vcpus[slot].kvmID, by: header.pid) else { return context }
+        if context != .unknown {
+            machines[machine]?.vectors.teach(vector, context)
+            return context
+        }
+        return machines[machine]?.vectors[vector] ?? .unknown
+    }
+
+    private func context(_ header: EventHeader, on cpu: Int, waking slot: Int) -> WakeUps.Reason {
+        if header.flags & Self.hardIRQ != 0 { return .timer }
+        let waker = Int(cpus[cpu].vcpu)
+        if waker >= 0 { return vcpus[waker].machine == vcpus[slot].machine ? .ipi : .unknown }
+        guard cpus[cpu].tid == header.pid else { return .unknown }
+        if Machine.networkThreads.contains(where: { cpus[cpu].occupant.comm.hasPrefix($0) }) { return .net }
+        guard let machine = machines[vcpus[slot].machine], let pid = machine.vmmPID else { return .unknown }
+        let isOfVMM = header.pid == pid || Machine.deviceThreads.contains { cpus[cpu].occupant.comm.hasPrefix($0) }
+        return isOfVMM ? .disk : .unknown
+    }
+
+    /// The vCPU is about to be woken out of a halt. Nobody but the idle task halts, except a paravirtual spinlock's waiter
+    /// (`kvm_wait`, arch/x86/kernel/kvm.c), which the lock's owner kicks by a hypercall.
+    private mutating func checkHaltedTask(of slot: Int, wokenOn cpu: Int) {
+        guard let isIdle = vcpus[slot].guestIsIdle else { return }
+        checks.passed(.runningWhileHalted)
+        guard !isIdle else { return }
+        let waker = Int(cpus[cpu].vcpu)
+        let isKick =
+            waker >= 0 && vcpus[waker].machine == vcpus[slot].machine
+            && vcpus[waker].exits.exit(of: vcpus[waker].currentExit)?.isHypercall ?? false
+        if isKick { checks.excused(.runningWhileHalted) } else { checks.violated(.runningWhileHalted) }
+    }
+
+    // MARK: Events
+
+    mutating func interruptAccepted(_ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int) -> Bool {
+        guard let fields = host.accepted, let target = fields.kvmID.value(in: records, of: header),
+            let vector = fields.vector.value(in: records, of: header)
+        else { return false }
+        let kvmID = Int32(truncatingIfNeeded: target)
+        let own = Int(cpus[cpu].vcpu)
+        if own >= 0, vcpus[own].kvmID == kvmID, cpus[cpu].tid == header.pid {
+            reached(own, UInt8(truncatingIfNeeded: vector))
+        } else {
+            cpus[cpu].accepted(UInt8(truncatingIfNeeded: vector), for: kvmID, by: header.pid)
+        }
+        return true
+    }
+
+    mutating func interruptInjected(_ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int) -> Bool {
+        guard let vector = host.injectedVector?.value(in: records, of: header) else { return false }
+        let own = Int(cpus[cpu].vcpu)
+        if own >= 0, cpus[cpu].tid == header.pid { reached(own, UInt8(truncatingIfNeeded: vector)) }
+        return true
+    }
+
+    /// The first interrupt after a halt: what the waker's context said teaches its vector, and what the vector means
+    /// answers where the context said nothing.
+    private mutating func reached(_ slot: Int, _ vector: UInt8) {
+        guard let reason = vcpus[slot].wakeUps.openReason else { return }
+        if reason != .unknown {
+            machines[vcpus[slot].machine]?.vectors.teach(vector, reason)
+        } else if let learned = machines[vcpus[slot].machine]?.vectors[vector] {
+            vcpus[slot].wakeUps.settle(learned)
+        }
+    }
+
+    mutating func haltPollChanged(_ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int) -> Bool {
+        guard let limit = host.haltPollLimit?.value(in: records, of: header) else { return false }
+        let own = Int(cpus[cpu].vcpu)
+        if own >= 0, cpus[cpu].tid == header.pid { vcpus[own].haltPollLimit = limit }
+        return true
+    }
+}
+
+extension ExitCode {
+    /// VMCALL, VMMCALL, HVC.
+    fileprivate var isHypercall: Bool {
+        switch isa {
+        case .vmx: reason == 18
+        case .svm: reason == 0x81
+        case .arm64: reason == 0x16 || reason == 0x12
+        case .none: false
+        }
+    }
+}
