@@ -123,7 +123,9 @@ let package = Package(
         // Times the rooms, one subcommand for each: `swift run -c release tandem-bench`. No Foundation.
         .executableTarget(
             name: "tandem-bench",
-            dependencies: ["TraceModel", "Decoding", "Wire", "RecordingSupport"],
+            dependencies: [
+                "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog", "RecordingSupport",
+            ],
             path: "Tests/Benchmarks", swiftSettings: strict),
         // A private tracefs instance and child processes, for integration tests and benchmarks. No Foundation.
         .target(

@@ -97,7 +97,8 @@ final class AgentPipeline: @unchecked Sendable {
                 round.removeAll(keepingCapacity: true)
             },
             statistics: { [self] in put(Message.statistics($0).frame) },
-            onlineCPUs: { [self] in put(Message.onlineCPUs($0).frame) })
+            onlineCPUs: { [self] in put(Message.onlineCPUs($0).frame) },
+            steal: { [self] in put(Message.steal($0).frame) })
         do {
             try recorder.run(flushMilliseconds: flushMilliseconds, stop: stop, into: outlet)
             // Before the collector is told that it is over: then nothing of the session is left here.

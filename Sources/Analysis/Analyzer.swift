@@ -49,6 +49,9 @@ package struct Analyzer: Sendable, Codable {
 
     package internal(set) var anomalies = AnomalyCounts()
     var checks = Checks()
+    /// Samples of guests' steal time, the earliest first, and its time.
+    var stealSamples: [StealDue] = []
+    var stealDue = Int64.max
 
     package init(start: HostTime) {
         self.start = start.nanoseconds
@@ -132,7 +135,10 @@ package struct Analyzer: Sendable, Codable {
         let records = batch.records.span.bytes
         for index in range {
             let time = bounded(times[index])
-            if time > now { now = time }
+            if time > now {
+                if time >= stealDue { takeStealSamples(until: time) }
+                now = time
+            }
             hostEvent(batch.headers[index], in: records, on: batch.cpu, at: time)
         }
     }
@@ -164,7 +170,11 @@ package struct Analyzer: Sendable, Codable {
     }
 
     /// Time passes though nothing happens.
-    package mutating func advance(to time: HostTime) { now = max(now, bounded(time)) }
+    package mutating func advance(to time: HostTime) {
+        let time = max(now, bounded(time))
+        if time >= stealDue { takeStealSamples(until: time) }
+        now = time
+    }
 
     /// Host threads that `kvm` events named and whose VMM process is not known, each told once. The answer to each is
     /// `identify(_:)` with facts whose `vcpuThreads` contain it.
@@ -184,5 +194,5 @@ package struct Analyzer: Sendable, Codable {
         host.limits + emulationLimits + guests.compactMap(\.limit)
     }
 
-    private func bounded(_ time: HostTime) -> Int64 { min(max(time.nanoseconds, start), latest) }
+    func bounded(_ time: HostTime) -> Int64 { min(max(time.nanoseconds, start), latest) }
 }

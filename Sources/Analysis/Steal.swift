@@ -2,53 +2,79 @@ package import TraceModel
 
 /// Steal three ways: what a guest's kernel was told, beside what the host measured in the same stretch.
 extension Analyzer {
-    /// `steal` of a guest's /proc/stat by CPU, nanoseconds since its boot, sampled at the time analyzed now.
-    ///
-    /// The stretch is counted from the first sample after the vCPU was known, at the instants at which the analysis had
-    /// come to the samples: up to a round of the agent late at either end, 20 ms with the standard settings, beside the
-    /// 10 ms in which the guest counts.
-    package mutating func sampleSteal(_ source: SourceID, _ samples: [(cpu: Int, nanoseconds: UInt64)]) {
-        let guest = guestIndex(of: source)
-        for sample in samples {
-            guard prepare(guest: guest, cpu: sample.cpu) else {
-                anomalies.add(.tableFull)
-                continue
-            }
-            let slot = Int(guests[guest].cpus[sample.cpu].vcpu)
-            guard slot >= 0, vcpus[slot].phase == .live else { continue }
-            let told = Int64(clamping: sample.nanoseconds)
-            let ready = vcpus[slot].readyTime(until: now)
-            if vcpus[slot].steal == nil {
-                vcpus[slot].steal = StealAccount(told: told, ready: ready, at: now)
-            } else {
-                vcpus[slot].steal?.sample(told: told, ready: ready, at: now)
-            }
+    /// `steal` of a guest's /proc/stat by CPU, nanoseconds since its boot, as it was at `time`. Counted when the analysis
+    /// comes to that time, so that both figures are of the same instants; the guest counts in steps of 10 ms.
+    package mutating func sampleSteal(_ source: SourceID, _ cpus: [StealSample.CPU], at time: HostTime) {
+        guard stealSamples.count < Limits.pendingStealSamples else {
+            anomalies.add(.tableFull)
+            return
         }
+        let sample = StealDue(time: bounded(time), source: source, cpus: cpus)
+        let place = stealSamples.firstIndex { $0.time > sample.time } ?? stealSamples.count
+        stealSamples.insert(sample, at: place)
+        stealDue = stealSamples[0].time
+        if stealDue <= now { takeStealSamples(until: now) }
+    }
+
+    /// Time passes to `time`, and nothing has happened since `now`.
+    mutating func takeStealSamples(until time: Int64) {
+        while let sample = stealSamples.first, sample.time <= time {
+            stealSamples.removeFirst()
+            for cpu in sample.cpus { count(cpu, of: sample.source, at: max(now, sample.time)) }
+        }
+        stealDue = stealSamples.first?.time ?? .max
+    }
+
+    private mutating func count(_ sample: StealSample.CPU, of source: SourceID, at time: Int64) {
+        let guest = guestIndex(of: source)
+        guard prepare(guest: guest, cpu: sample.cpu) else {
+            anomalies.add(.tableFull)
+            return
+        }
+        let slot = Int(guests[guest].cpus[sample.cpu].vcpu)
+        guard slot >= 0, vcpus[slot].phase == .live else { return }
+        let figures = StealAccount.Figures(
+            told: Int64(clamping: sample.nanoseconds), ready: vcpus[slot].readyTime(until: time), time: time)
+        if vcpus[slot].steal == nil { vcpus[slot].steal = StealAccount(figures) }
+        vcpus[slot].steal?.sample(figures)
     }
 }
 
-/// The first sample of one vCPU and the last.
-struct StealAccount: Sendable {
-    private var first: (told: Int64, ready: Int64, at: Int64)
-    private var last: (told: Int64, ready: Int64, at: Int64)
+/// A sample that waits for its time.
+struct StealDue: Sendable, Codable {
+    let time: Int64
+    let source: SourceID
+    let cpus: [StealSample.CPU]
+}
 
-    init(told: Int64, ready: Int64, at time: Int64) {
-        first = (told, ready, time)
-        last = first
+/// The first sample of one vCPU and the last.
+struct StealAccount: Sendable, Codable {
+    struct Figures: Sendable, Codable {
+        let told: Int64
+        let ready: Int64
+        let time: Int64
+    }
+
+    private var first: Figures
+    private var last: Figures
+
+    init(_ figures: Figures) {
+        first = figures
+        last = figures
     }
 
     /// A counter that went back belongs to another boot, and ready time that shrank was taken back by a loss: the account
     /// begins anew.
-    mutating func sample(told: Int64, ready: Int64, at time: Int64) {
-        if told < last.told || ready < last.ready { first = (told, ready, time) }
-        last = (told, ready, time)
+    mutating func sample(_ figures: Figures) {
+        if figures.told < last.told || figures.ready < last.ready { first = figures }
+        last = figures
     }
 
     /// Nil before the second sample.
     var row: Snapshot.Steal? {
-        guard last.at > first.at else { return nil }
+        guard last.time > first.time else { return nil }
         return Snapshot.Steal(
             toldNanoseconds: last.told - first.told, readyNanoseconds: last.ready - first.ready,
-            fromNanoseconds: first.at, untilNanoseconds: last.at)
+            fromNanoseconds: first.time, untilNanoseconds: last.time)
     }
 }

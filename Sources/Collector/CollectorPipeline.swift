@@ -131,6 +131,12 @@ package struct CollectorPipeline: Codable {
             sources[index].statistics = statistics
         case .onlineCPUs(let cpus):
             sources[index].onlineCPUs = cpus.count
+        case .steal(let sample):
+            // A source that was left behind tells of a time that is over.
+            guard !merger.isLate(sources[index].id), let placed = sources[index].clock.hostTime(sample.ticks) else {
+                return
+            }
+            analyzer.sampleSteal(sources[index].id, sample.cpus, at: placed.time)
         default:
             anomalies.add(.unknownMessageSkipped)
         }

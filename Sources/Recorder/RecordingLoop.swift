@@ -9,17 +9,20 @@ package struct RecordingOutlet {
     package var watermark: (TraceTicks) -> Void
     package var statistics: (SourceStatistics) -> Void
     package var onlineCPUs: ([Int]) -> Void
+    /// Nil where nobody asks what this machine was told about stolen time.
+    package var steal: ((StealSample) -> Void)?
 
     package init(
         hasRoom: @escaping () -> Bool, batch: @escaping (EventBatch) -> Void,
         watermark: @escaping (TraceTicks) -> Void, statistics: @escaping (SourceStatistics) -> Void,
-        onlineCPUs: @escaping ([Int]) -> Void
+        onlineCPUs: @escaping ([Int]) -> Void, steal: ((StealSample) -> Void)? = nil
     ) {
         self.hasRoom = hasRoom
         self.batch = batch
         self.watermark = watermark
         self.statistics = statistics
         self.onlineCPUs = onlineCPUs
+        self.steal = steal
     }
 }
 
@@ -37,6 +40,7 @@ extension TraceRecorder {
             if now >= nextReport {
                 if try rescan() { outlet.onlineCPUs(onlineCPUs) }
                 outlet.statistics(try statistics(isFinal: false))
+                if let steal = outlet.steal, let sample = StealTime.sample(clock) { steal(sample) }
                 nextReport = now + Self.reportNanoseconds
             }
             let round = try round(into: outlet, isShedding: { !outlet.hasRoom() })
@@ -54,6 +58,7 @@ extension TraceRecorder {
         }
         while stop.value == .drain, try round(into: outlet, isShedding: waitsForRoom).isUnfinished {}
         guard stop.value == .drain else { return }
+        if let steal = outlet.steal, let sample = StealTime.sample(clock) { steal(sample) }
         outlet.statistics(try statistics(isFinal: true))
     }
 

@@ -100,8 +100,9 @@ package struct CollectorSession: Sendable {
             return [.ready(prepared, formats: formats, names: names)]
         case (.streaming, .batch), (.draining, .batch):
             return [.deliver(message)] + credit(for: frameBytes)
-        case (.streaming, .watermark), (.streaming, .statistics), (.streaming, .onlineCPUs), (.draining, .watermark),
-            (.draining, .statistics), (.draining, .onlineCPUs), (.ready, .statistics), (.ready, .onlineCPUs):
+        case (.streaming, .watermark), (.streaming, .statistics), (.streaming, .onlineCPUs), (.streaming, .steal),
+            (.draining, .watermark), (.draining, .statistics), (.draining, .onlineCPUs), (.draining, .steal),
+            (.ready, .statistics), (.ready, .onlineCPUs):
             return [.deliver(message)]
         case (.draining, .drained):
             state = .ended

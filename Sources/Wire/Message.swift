@@ -21,6 +21,8 @@ package enum Message: Hashable, Sendable {
     case statistics(SourceStatistics)
     /// The CPUs that are online now.
     case onlineCPUs([Int])
+    /// What the guest's CPUs were told about stolen time.
+    case steal(StealSample)
     /// Collector → agent: so many more bytes of batches may be sent.
     case credit(Int)
     /// Collector → agent, on the probe connection.
@@ -50,9 +52,12 @@ package enum Message: Hashable, Sendable {
         case probeReply = 15
         case drain = 16
         case drained = 17
+        case steal = 18
 
         /// A receiver that does not know the type may go on without it.
-        package var isSkippable: Bool { self == .taskNames || self == .statistics || self == .onlineCPUs }
+        package var isSkippable: Bool {
+            self == .taskNames || self == .statistics || self == .onlineCPUs || self == .steal
+        }
     }
 
     package var code: Code {
@@ -69,6 +74,7 @@ package enum Message: Hashable, Sendable {
         case .watermark: .watermark
         case .statistics: .statistics
         case .onlineCPUs: .onlineCPUs
+        case .steal: .steal
         case .credit: .credit
         case .probe: .probe
         case .probeReply: .probeReply
@@ -90,6 +96,7 @@ package enum Message: Hashable, Sendable {
         case .watermark(let ticks): body.put(ticks.rawValue)
         case .statistics(let statistics): statistics.write(to: &body)
         case .onlineCPUs(let cpus): body.put(cpus, limit: Limits.cpus) { $0.put($1) }
+        case .steal(let sample): sample.write(to: &body)
         case .credit(let bytes): body.put(bytes)
         case .probe(let id): body.put(id)
         case .probeReply(let id, let received, let sent):
@@ -128,6 +135,7 @@ package enum Message: Hashable, Sendable {
                 try body.array(limit: Limits.cpus) { (body) throws(MessageError) in
                     try body.integer(in: 0...Limits.cpus - 1)
                 })
+        case .steal: self = .steal(try StealSample(from: &body))
         case .credit: self = .credit(try body.integer(in: 1...(1 << 30)))
         case .probe: self = .probe(id: try body.unsigned())
         case .probeReply:

@@ -210,6 +210,24 @@ extension SourceStatistics {
     }
 }
 
+extension StealSample {
+    package func write(to body: inout BodyWriter) {
+        body.put(ticks.rawValue)
+        body.put(cpus, limit: Limits.cpus) { body, cpu in
+            body.put(cpu.cpu)
+            body.put(cpu.nanoseconds)
+        }
+    }
+
+    package init(from body: inout BodyReader) throws(MessageError) {
+        self.init(
+            ticks: TraceTicks(try body.unsigned()),
+            cpus: try body.array(limit: Limits.cpus) { (body) throws(MessageError) in
+                CPU(cpu: try body.integer(in: 0...Limits.cpus - 1), nanoseconds: try body.unsigned())
+            })
+    }
+}
+
 /// Names of tasks that existed before the session: without them the first switch to each would show a bare number.
 package struct TaskNamesMessage: Hashable, Sendable {
     package struct Task: Hashable, Sendable {

@@ -203,7 +203,7 @@ struct SyntheticSession {
 
     private mutating func mishap() {
         let source = SourceID(UInt32(random.below(5)))
-        switch random.below(7) {
+        switch random.below(8) {
         case 0: tell(.message(source, .batch((0..<random.below(60)).map { _ in UInt8(random.below(256)) })))
         case 1: tell(.message(SourceID(99), .watermark(TraceTicks(random.next()))))
         case 2: tell(.message(source, .hello(Hello(role: .agent, program: "twice"))))
@@ -216,7 +216,15 @@ struct SyntheticSession {
                             cpus: [], cpuNanoseconds: random.next(), residentBytes: 1, isFinal: false,
                             anomalies: [.timeWentBack: 2]))))
         case 4: tell(.message(source, .onlineCPUs([0])))
-        case 5: tell(.message(source, .watermark(TraceTicks(UInt64(now) / 2))))
+        case 5:
+            tell(
+                .message(
+                    source,
+                    .steal(
+                        StealSample(
+                            ticks: TraceTicks(UInt64(now)),
+                            cpus: [.init(cpu: random.below(3), nanoseconds: random.next() >> 20)]))))
+        case 6: tell(.message(source, .watermark(TraceTicks(UInt64(now) / 2))))
         default: tell(.link(source, vmmPID: 4711, evidence: "wrong"))
         }
     }

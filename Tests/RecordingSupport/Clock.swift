@@ -18,6 +18,13 @@ package enum Clock {
         return nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime)
     }
 
+    /// The most memory that this process ever had resident.
+    package static func peakResidentKilobytes() -> Int {
+        var usage = rusage()
+        unsafe getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss
+    }
+
     private static func read(_ clock: clockid_t) -> UInt64 {
         var time = timespec()
         unsafe clock_gettime(clock, &time)

@@ -46,6 +46,7 @@ enum SampleRecords {
                     cpus: [.init(cpu: 1, overrun: 2, read: 3, shed: 1, delivered: 2)], cpuNanoseconds: 4,
                     residentBytes: 5, isFinal: true, anomalies: [.timeWentBack: 6]))),
         .message(guest, .onlineCPUs([0, 2])),
+        .message(guest, .steal(StealSample(ticks: TraceTicks(7), cpus: [.init(cpu: 0, nanoseconds: 10_000_000)]))),
         .probe(
             guest,
             ClockProbe(

@@ -189,7 +189,7 @@ struct CollectorSessionTests {
         _ = session.received(Message.ready.frame)
         list.append(("ready", session, [.statistics, .onlineCPUs]))
         _ = session.start()
-        let stream: Set<Message.Code> = [.batch, .watermark, .statistics, .onlineCPUs]
+        let stream: Set<Message.Code> = [.batch, .watermark, .statistics, .onlineCPUs, .steal]
         list.append(("streaming", session, stream))
         _ = session.drain()
         list.append(("draining", session, stream.union([.drained])))

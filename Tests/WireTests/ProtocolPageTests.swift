@@ -79,6 +79,10 @@ struct ProtocolPageTests {
                     residentBytes: 4096, isFinal: false))
         ),
         ("agent:     onlineCPUs", .onlineCPUs([0, 1])),
+        (
+            "agent:     steal",
+            .steal(StealSample(ticks: TraceTicks(1200), cpus: [.init(cpu: 1, nanoseconds: 30_000_000)]))
+        ),
         ("collector: credit", .credit(8192)),
         ("collector: drain", .drain),
         ("agent:     drained", .drained),

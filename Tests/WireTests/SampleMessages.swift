@@ -44,6 +44,7 @@ enum SampleMessages {
         case .watermark: .watermark(TraceTicks(123_456_789_000))
         case .statistics: .statistics(statistics)
         case .onlineCPUs: .onlineCPUs([0, 1, 3])
+        case .steal: .steal(StealSample(ticks: TraceTicks(1200), cpus: [.init(cpu: 1, nanoseconds: 30_000_000)]))
         case .credit: .credit(65_536)
         case .probe: .probe(id: 1)
         case .probeReply: .probeReply(id: 1, received: TraceTicks(1000), sent: TraceTicks(1001))
@@ -104,6 +105,10 @@ enum SampleMessages {
         .watermark(TraceTicks(0)), .watermark(TraceTicks(.max)),
         .statistics(SourceStatistics(cpus: [], cpuNanoseconds: 0, residentBytes: 0, isFinal: false)),
         .onlineCPUs([]), .onlineCPUs(Array(0..<Limits.cpus)),
+        .steal(StealSample(ticks: TraceTicks(0), cpus: [])),
+        .steal(
+            StealSample(
+                ticks: TraceTicks(.max), cpus: (0..<Limits.cpus).map { .init(cpu: $0, nanoseconds: .max) })),
         .credit(1), .credit(1 << 30),
         .probe(id: 0), .probe(id: .max),
         .probeReply(id: .max, received: TraceTicks(.max), sent: TraceTicks(0)),

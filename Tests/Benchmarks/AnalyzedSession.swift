@@ -1,0 +1,138 @@
+import Analysis
+import Decoding
+import SessionLog
+import Timeline
+import TraceModel
+import Wire
+
+/// What an analyzer is told in one session, ready to be told again and again: runs of batches in merged order, with times.
+struct AnalyzedSession {
+    struct Run {
+        var batch: Int
+        var range: Range<Int>
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    private(set) var batches: [PlacedBatch] = []
+    private(set) var runs: [Run] = []
+    private var preparation: [(inout Analyzer) -> Void] = []
+    private var spanNanoseconds: Int64 = 1
+    private(set) var sourceCount = 0
+
+    init(batches: [PlacedBatch], preparation: [(inout Analyzer) -> Void]) {
+        self.batches = batches
+        self.preparation = preparation
+        runs = batches.indices.map { Run(batch: $0, range: 0..<batches[$0].times.count) }
+        sourceCount = 1
+        measureSpan()
+    }
+
+    /// Reads, places and merges a recording.
+    init(recording folder: String) throws {
+        let reader = try LogReader(opening: folder)
+        var merger = Merger(maxLagNanoseconds: Limits.mergeLagNanoseconds, maxEvents: Limits.mergeEvents)
+        var sources: [SourceID: (decoder: BatchDecoder, clock: ClockMap)] = [:]
+        while let record = try reader.next() {
+            switch record {
+            case .sourceOpened(let id, let facts, let messages, let names):
+                var table = FormatTable(byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize)
+                for message in messages {
+                    table.append(try EventFormatParser.parse(message.text, system: message.system))
+                }
+                let formats = table
+                sources[id] = (
+                    BatchDecoder(formats: formats), ClockMap(clock: facts.prepared.clock, identity: facts.isHost)
+                )
+                merger.addSource(id, isReference: facts.isHost)
+                preparation.append { $0.bind(id, name: facts.name, formats: formats) }
+                preparation.append { for task in names.tasks { $0.name(task.tid, Comm(task.comm), of: id) } }
+            case .machine(let facts): preparation.append { $0.identify(facts) }
+            case .link(let id, let pid, _): preparation.append { $0.link(id, vmmPID: pid) }
+            case .probe(let id, let probe): _ = sources[id]?.clock.add(probe)
+            case .message(let id, .batch(let body)):
+                if let batch = try sources[id]?.decoder.decode(body),
+                    let placed = sources[id]?.clock.place(batch, from: id)
+                {
+                    merger.push(placed)
+                }
+            case .message(let id, .watermark(let ticks)):
+                if let time = sources[id]?.clock.watermark(ticks) { merger.watermark(id, time) }
+                drain(&merger)
+            default: break
+            }
+        }
+        for id in sources.keys { merger.endSource(id) }
+        drain(&merger)
+        sourceCount = sources.count
+        guard eventCount > 0 else { throw Failure(description: "no events in '\(folder)'") }
+        measureSpan()
+    }
+
+    private mutating func drain(_ merger: inout Merger) {
+        var last: [UInt64: Int] = [:]
+        _ = merger.drain { placed, range in
+            // A batch comes once for each of its runs.
+            let key = UInt64(placed.source.rawValue) << 32 | UInt64(placed.batch.cpu)
+            if range.lowerBound == 0 || last[key] == nil {
+                last[key] = batches.count
+                batches.append(copy placed)
+            }
+            if let batch = last[key], batches[batch].times.count >= range.upperBound {
+                runs.append(Run(batch: batch, range: range))
+            }
+        }
+    }
+
+    private mutating func measureSpan() {
+        let times = batches.flatMap { [$0.times.first, $0.times.last].compactMap(\.self) }
+        guard let first = times.min(), let last = times.max() else { return }
+        spanNanoseconds = last - first + 1000
+    }
+
+    var eventCount: Int { runs.reduce(0) { $0 + $1.range.count } }
+    var eventsPerRun: Double { Double(eventCount) / Double(max(runs.count, 1)) }
+
+    /// One that knows who is who, as at the recording's end.
+    func analyzer() -> Analyzer {
+        let start = batches.compactMap(\.times.first).min() ?? HostTime(nanoseconds: 0)
+        var analyzer = Analyzer(start: start)
+        for step in preparation { step(&analyzer) }
+        return analyzer
+    }
+
+    func tell(_ analyzer: inout Analyzer) {
+        for run in runs {
+            analyzer.apply(
+                batches[run.batch].batch, times: batches[run.batch].times, range: run.range,
+                source: batches[run.batch].source, boundNanoseconds: batches[run.batch].boundNanoseconds)
+        }
+    }
+
+    /// The next telling follows the last one in time.
+    mutating func moveOn() {
+        for batch in batches.indices {
+            for index in batches[batch].times.indices {
+                batches[batch].times[index] = batches[batch].times[index].advanced(by: spanNanoseconds)
+            }
+        }
+    }
+
+    mutating func cutRuns(to length: Int) {
+        runs = runs.flatMap { run in
+            stride(from: run.range.lowerBound, to: run.range.upperBound, by: length).map {
+                Run(batch: run.batch, range: $0..<min($0 + length, run.range.upperBound))
+            }
+        }
+    }
+
+    /// Each batch at once, in the order of their ends.
+    mutating func joinRuns() {
+        runs = batches.indices.sorted {
+            (batches[$0].times.last ?? .init(nanoseconds: 0)) < (batches[$1].times.last ?? .init(nanoseconds: 0))
+        }
+        .map { Run(batch: $0, range: 0..<batches[$0].times.count) }
+    }
+}
