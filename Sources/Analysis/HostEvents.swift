@@ -55,6 +55,8 @@ extension Analyzer {
             checks.violated(.hostSwitchChain)
             lose(cpu: cpu, isOpen: false)
         }
+        // Who had it until now nobody knows.
+        shareOut(cpu, until: time)
         let before = Int(cpus[cpu].vcpu)
         if before >= 0, vcpus[before].cpu == Int32(cpu) { vcpus[before].lostSight() }
         let slot = slot(of: tid)

@@ -26,7 +26,7 @@ extension Analyzer {
     }
 
     private mutating func count(_ sample: StealSample.CPU, of source: SourceID, at time: Int64) {
-        let guest = guestIndex(of: source)
+        guard let guest = guests.firstIndex(where: { $0.id == source }) else { return }
         guard prepare(guest: guest, cpu: sample.cpu) else {
             anomalies.add(.tableFull)
             return

@@ -1,3 +1,4 @@
+import Capture
 import Glibc
 package import TraceModel
 

@@ -56,6 +56,9 @@ struct EventWriter {
         return analyzer
     }
 
+    /// Says who is on a CPU, for stories that do not tell every switch.
+    mutating func setCurrent(_ tid: Int32, on cpu: Int) { current[cpu] = tid }
+
     /// False when `happening` is no event of the guest.
     func appendGuestEvent(_ happening: Happening, to batch: inout EventBatch) -> Bool {
         guard case .guestSwitched(let previous, let next) = happening else { return false }

@@ -1,0 +1,123 @@
+import Analysis
+import Foundation
+import Testing
+import TraceModel
+
+/// The analyzer against the oracle: two programs written apart must say the same.
+struct OracleTests {
+    /// Sequences of some hundred events each. More by `TANDEM_ORACLE_SEQUENCES`; a million take a release build minutes.
+    private static let sequences =
+        ProcessInfo.processInfo.environment["TANDEM_ORACLE_SEQUENCES"].flatMap { Int($0) } ?? 1200
+    private static let firstSeed = ProcessInfo.processInfo.environment["TANDEM_ORACLE_SEED"].flatMap { UInt64($0) } ?? 0
+
+    @Test(arguments: [false, true])
+    func `the analyzer says what the oracle says`(losses: Bool) {
+        for seed in Self.firstSeed..<Self.firstSeed + UInt64(Self.sequences / 2) {
+            let start: Int64 = 1000
+            let kernel = SimulatedKernel(seed: seed, events: 90, losses: losses, start: start)
+            let problems = compare(kernel, start: start)
+            #expect(problems.isEmpty, "seed \(seed), losses \(losses): \(problems.joined(separator: "; "))")
+            if !problems.isEmpty { return }
+        }
+    }
+
+    private func compare(_ kernel: SimulatedKernel, start: Int64) -> [String] {
+        let snapshot = ToldAnalyzer.snapshot(of: kernel.observations, start: start)
+        let oracle = Oracle(kernel.observations, start: start)
+        var problems: [String] = []
+        for tid in SimulatedKernel.vcpus {
+            guard let row = snapshot.guests.flatMap(\.vcpus).first(where: { $0.hostTID == tid }) else {
+                problems.append("no vCPU of thread \(tid)")
+                continue
+            }
+            let guestCPU = SimulatedKernel.heard.firstIndex(of: tid)
+            let expected = oracle.figures(of: tid, knownFrom: start, guestCPU: guestCPU)
+            problems += differences(row, expected).map { "thread \(tid): \($0)" }
+        }
+        var tasks: [Int32: [VCPUState: Int64]] = [:]
+        for (number, tid) in SimulatedKernel.heard.enumerated() {
+            for (task, times) in oracle.figures(of: tid, knownFrom: start, guestCPU: number).tasks {
+                tasks[task, default: [:]].merge(times) { $0 + $1 }
+            }
+        }
+        for task in snapshot.guests.flatMap(\.tasks) {
+            for state in VCPUState.allCases where task.times[state] != tasks[task.tid]?[state] ?? 0 {
+                problems.append(
+                    "task \(task.tid) \(state.label): \(task.times[state]), not \(tasks[task.tid]?[state] ?? 0)")
+            }
+        }
+        return problems
+    }
+}
+
+/// Where a row of the snapshot says something else than the oracle.
+func differences(_ row: Snapshot.VCPU, _ expected: Oracle.Figures) -> [String] {
+    var problems: [String] = []
+    func check<Value: Equatable>(_ name: String, _ value: Value, _ other: Value) {
+        if value != other { problems.append("\(name): \(value), not \(other)") }
+    }
+    for state in VCPUState.allCases { check(state.label, row.times[state], expected.times[state] ?? 0) }
+    check("preemptions", row.preemptions, expected.preemptions)
+    check("wakeups", row.wakeups, expected.wakeups)
+    check("polled", row.halts.polled, expected.polled)
+    check("slept", row.halts.slept, expected.slept)
+    let culprits = Dictionary(row.culprits.map { ($0.tid, $0.nanoseconds) }, uniquingKeysWith: +)
+    check("culprits", culprits.filter { $0.value > 0 }, expected.culprits)
+    // Reasons have names here and numbers there: the rows are told apart by their figures.
+    let exits = expected.exitCounts.map { reason, count in
+        [
+            Int64(count), expected.exitTimes[reason] ?? 0, Int64(expected.handled[reason]?.count ?? 0),
+            expected.handled[reason]?.reduce(0, +) ?? 0, expected.handled[reason]?.max() ?? 0,
+        ]
+    }
+    let rows = row.exits.map {
+        [
+            Int64($0.count), $0.nanoseconds, Int64($0.handling?.count ?? 0), $0.handling?.totalNanoseconds ?? 0,
+            $0.handling?.maximumNanoseconds ?? 0,
+        ]
+    }
+    check("exits", rows.sorted { $0.lexicographicallyPrecedes($1) }, exits.sorted { $0.lexicographicallyPrecedes($1) })
+    for (name, durations, list) in [
+        ("ready", row.ready, expected.ready), ("wake-ups", row.wakeUpLatency, expected.wakeUpLatencies),
+    ] {
+        check("\(name) count", durations?.count ?? 0, UInt64(list.count))
+        check("\(name) total", durations?.totalNanoseconds ?? 0, list.reduce(0, +))
+        check("\(name) maximum", durations?.maximumNanoseconds ?? 0, list.max() ?? 0)
+        // The middle one of the list, within a step of the histogram.
+        let middle = list.isEmpty ? 0 : list.sorted()[(list.count + 1) / 2 - 1]
+        let told = durations?.p50Nanoseconds ?? 0
+        if told < middle || told > middle + middle / 128 + 1 { problems.append("\(name) p50: \(told), not \(middle)") }
+    }
+    return problems
+}
+
+/// Tells observations to an analyzer.
+enum ToldAnalyzer {
+    static func snapshot(of observations: [Observation], start: Int64) -> Snapshot {
+        var writer = EventWriter(KernelFormats.sched + KernelFormats.kvm, without: [])
+        var analyzer = writer.analyzer(start: start)
+        analyzer.identify(machine("web1", pid: 29, threads: SimulatedKernel.heard))
+        analyzer.identify(machine("db", pid: 49, threads: [51]))
+        analyzer.link(SourceID(1), vmmPID: 29)
+        var pendingLoss: Set<Int> = []
+        for observation in observations {
+            if case .lost = observation.happening {
+                pendingLoss.insert(observation.cpu)
+                continue
+            }
+            var batch = EventBatch(cpu: observation.cpu)
+            let isGuests = writer.appendGuestEvent(observation.happening, to: &batch)
+            if !isGuests {
+                writer.setCurrent(observation.current, on: observation.cpu)
+                guard writer.appendHostEvent(observation.happening, to: &batch) else { continue }
+                if pendingLoss.remove(observation.cpu) != nil {
+                    batch.losses = [LossMark(index: 0, place: .ringBuffer, count: nil)]
+                }
+            }
+            analyzer.apply(
+                batch, times: [HostTime(nanoseconds: observation.at)], range: 0..<1,
+                source: isGuests ? SourceID(1) : .host, boundNanoseconds: 0)
+        }
+        return analyzer.snapshot()
+    }
+}

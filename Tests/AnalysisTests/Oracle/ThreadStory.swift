@@ -1,0 +1,131 @@
+import TraceModel
+
+/// One event as a kernel wrote it: on which CPU, when, and with which thread as the current one.
+struct Observation {
+    var cpu: Int
+    var at: Int64
+    var current: Int32
+    var happening: Happening
+}
+
+extension Happening {
+    var isGuests: Bool {
+        switch self {
+        case .guestSwitched, .guestLost: true
+        default: false
+        }
+    }
+}
+
+/// The states of one vCPU's thread, told event by event by the design's table, for the oracle.
+struct ThreadStory {
+    private struct Chapter {
+        var at: Int64
+        var state: VCPUState
+        var exit: Int64?
+        var exitNumber: Int?
+        var queue: Int?
+    }
+
+    let tid: Int32
+    private var chapters: [Chapter]
+    /// The CPU on which it is; nil when it is on none, or nobody knows on which.
+    private var position: Int?
+    private var lastCPU: Int?
+    /// To what a switch-in returns it, and what a sleep would mean.
+    private var outside = VCPUState.hypervisor
+    private var sleep = VCPUState.unknown
+    private var exit: Int64?
+    private var exitNumber = 0
+    private(set) var preemptions: UInt64 = 0
+    private(set) var wakeups: UInt64 = 0
+
+    init(tid: Int32, start: Int64) {
+        self.tid = tid
+        chapters = [Chapter(at: start, state: .unknown)]
+    }
+
+    private var state: VCPUState { chapters[chapters.count - 1].state }
+
+    private mutating func begin(_ state: VCPUState, at time: Int64, queue: Int? = nil) {
+        chapters.append(
+            Chapter(at: time, state: state, exit: exit, exitNumber: exit == nil ? nil : exitNumber, queue: queue))
+    }
+
+    /// Events of `cpu` are missing from `time` on. Only a thread that is known to be on another CPU cannot have been
+    /// touched by what they told.
+    mutating func lost(on cpu: Int, at time: Int64) {
+        if let position, position != cpu { return }
+        position = nil
+        outside = .hypervisor
+        sleep = .unknown
+        exit = nil
+        begin(.unknown, at: max(time, chapters[chapters.count - 1].at))
+    }
+
+    mutating func tell(_ step: Observation) {
+        if step.current == tid, position != step.cpu {
+            // It writes events, so it is here; since when, and doing what, no event told.
+            position = step.cpu
+            lastCPU = step.cpu
+            begin(.unknown, at: step.at)
+        }
+        switch step.happening {
+        case .switched(let previous, let next, let previousState):
+            if previous == tid { switchedOut(step, isRunnable: previousState == 0 || previousState & 0x100 != 0) }
+            if next == tid {
+                position = step.cpu
+                lastCPU = step.cpu
+                begin(outside, at: step.at)
+            }
+        case .waking(tid, let target), .wakeup(tid, let target):
+            if state.isReady {
+                begin(state, at: step.at, queue: target)
+            } else if position == nil {
+                wakeups += 1
+                begin(.waking, at: step.at, queue: target)
+            }
+        case .migrated(tid, let target):
+            if state.isReady { begin(state, at: step.at, queue: target) }
+        case .entry(tid, _):
+            outside = .hypervisor
+            sleep = .unknown
+            exit = nil
+            begin(.running, at: step.at)
+        case .exit(tid, let reason, let isa, _):
+            let isHalt = isa == 2 ? reason == 0x78 : reason == 12
+            outside = isHalt ? .polling : .hypervisor
+            sleep = isHalt ? .halted : .blocked
+            exit = reason
+            exitNumber += 1
+            begin(outside, at: step.at)
+        case .userspaceExit(tid, let reason, let errno):
+            outside = .userspace
+            sleep = reason == 5 && errno >= 0 ? .halted : .blocked
+            begin(.userspace, at: step.at)
+        default: break
+        }
+    }
+
+    private mutating func switchedOut(_ step: Observation, isRunnable: Bool) {
+        position = nil
+        if isRunnable {
+            preemptions += 1
+            begin(.preempted, at: step.at, queue: step.cpu)
+        } else {
+            begin(sleep, at: step.at)
+            // After halted it is in the hypervisor until the next entry.
+            if sleep == .halted, outside == .polling { outside = .hypervisor }
+        }
+    }
+
+    func spans(until end: Int64) -> [Oracle.StateSpan] {
+        chapters.indices.map { index in
+            let chapter = chapters[index]
+            let next = index + 1 < chapters.count ? chapters[index + 1].at : max(end, chapter.at)
+            return Oracle.StateSpan(
+                span: Oracle.Span(start: chapter.at, end: next), state: chapter.state, exit: chapter.exit,
+                exitNumber: chapter.exitNumber, queue: chapter.queue)
+        }
+    }
+}
