@@ -125,6 +125,7 @@ let package = Package(
             name: "tandem-bench",
             dependencies: [
                 "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog", "RecordingSupport",
+                "Views",
             ],
             path: "Tests/Benchmarks", swiftSettings: strict),
         // A private tracefs instance and child processes, for integration tests and benchmarks. No Foundation.

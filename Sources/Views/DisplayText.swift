@@ -8,9 +8,18 @@ import TraceModel
 /// joined by U+200D never occur, because `String.sanitized` replaces the joiner.
 
 extension Unicode.Scalar {
+    /// ASCII, Latin letters and signs, box drawing, blocks and geometric shapes: one cell and harmless. Nearly all that
+    /// our own texts consist of; looking up the properties of each would be most of the time of a frame.
+    fileprivate var isPlain: Bool {
+        switch value {
+        case 0x20..<0x7f, 0xa1..<0xad, 0xae..<0x300, 0x2500..<0x25fd: true
+        default: false
+        }
+    }
+
     /// Cells taken on a terminal: 0, 1 or 2.
     package var cells: Int {
-        if value < 0x300 { return 1 }
+        if value < 0x300 || isPlain { return 1 }
         switch properties.generalCategory {
         case .nonspacingMark, .enclosingMark: return 0
         default: break
@@ -50,6 +59,7 @@ extension String {
     /// on one character, so that a guest's task name cannot write over the lines above it.
     package var screenText: String {
         if utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return self }
+        if unicodeScalars.allSatisfy(\.isPlain) { return self }
         var result = String.UnicodeScalarView()
         var marks = 2
         for scalar in sanitized.unicodeScalars {

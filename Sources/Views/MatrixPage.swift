@@ -38,9 +38,11 @@ package struct MatrixPage {
             return "No machine has waited for a CPU yet.".wrapped(to: width).map { Line($0, .dim) }
         }
         let (columns, cellWidth, isPercent) = columns(matrix)
+        let greatest = matrix.greatest
         let rows = matrix.leadingRows(max(4, height - 4))
         let grid = Grid(
-            matrix: matrix, columns: columns, hidden: matrix.takers.filter { !columns.contains($0) },
+            matrix: matrix, greatest: greatest, columns: columns,
+            hidden: matrix.takers.filter { !columns.contains($0) },
             cellWidth: cellWidth, isPercent: isPercent, labelWidth: labelWidth, width: width)
         var lines = [grid.title] + rows.map(grid.line) + [grid.sums]
         let calm = matrix.rows.count - rows.count
@@ -50,8 +52,8 @@ package struct MatrixPage {
         let unit = isPercent ? "% of all time of the row's vCPUs" : "time"
         lines.append(Line("cells: \(unit); ░▒▓█ compared with the greatest cell", .dim).cut(to: width))
         // What may be out of sight below a long matrix stands above it.
-        guard lines.count + 3 > height else { return lines + [Line()] + worst(matrix, limit: 10) }
-        return worst(matrix, limit: 5) + [Line()] + lines
+        guard lines.count + 3 > height else { return lines + [Line()] + worst(matrix, greatest, limit: 10) }
+        return worst(matrix, greatest, limit: 5) + [Line()] + lines
     }
 
     private var labelWidth: Int { width >= 100 ? MatrixPage.labelWidth : 13 }
@@ -70,7 +72,7 @@ package struct MatrixPage {
     }
 
     /// The worst pairs, as a sentence each.
-    private func worst(_ matrix: Matrix, limit: Int) -> [Line] {
+    private func worst(_ matrix: Matrix, _ greatest: Int64, limit: Int) -> [Line] {
         var table = TextTable(
             columns: [
                 .init(title: "WHO TOOK MOST", room: 14...24), .init(title: "FROM", room: 10...24),
@@ -86,7 +88,7 @@ package struct MatrixPage {
                 .init(isItself ? "itself" : matrix.guests[row.machine].name, isItself ? .dim : .plain),
                 .init(Format.duration(time)),
                 .init((style == .alarm ? alarmGlyph : "") + Format.percent(share), style),
-                .init(bar: Share(time, of: matrix.greatest), style == .dim ? .plain : style),
+                .init(bar: Share(time, of: greatest), style == .dim ? .plain : style),
             ])
         }
         return table.rows.isEmpty ? [] : table.lines(width: width, firstTitleStyle: .strong)
@@ -96,6 +98,7 @@ package struct MatrixPage {
 /// The lines of the matrix proper.
 private struct Grid {
     let matrix: Matrix
+    let greatest: Int64
     let columns: [Matrix.Taker]
     let hidden: [Matrix.Taker]
     let cellWidth: Int
@@ -149,7 +152,7 @@ private struct Grid {
         let style: Style = time == 0 ? .dim : Threshold.ready(share) == .dim ? .plain : Threshold.ready(share)
         line.append(text, isItself && style == .plain ? .dim : style, width: cellWidth - 1, alignment: .right)
         // A sum has nothing to be compared with.
-        line.append(isSum ? " " : Bars.shade(time, of: matrix.greatest), style)
+        line.append(isSum ? " " : Bars.shade(time, of: greatest), style)
     }
 
     var sums: Line {

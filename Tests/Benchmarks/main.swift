@@ -2,11 +2,13 @@
 let arguments = Array(CommandLine.arguments.dropFirst())
 let usage = """
     usage: tandem-bench decode|wire [--sub-buffer KIB] (--record SECONDS | FOLDER)
+           tandem-bench analyze [--soak EVENTS] [RECORDING]
+           tandem-bench views
       decode   raw ring-buffer sub-buffers to batches of events
       wire     batches to frames and back
-           tandem-bench analyze [--soak EVENTS] [RECORDING]
       analyze  batches in merged order to the states of vCPUs; RECORDING as `tandem record` makes them, the demo's by
                default; --soak tells it until so many events are analyzed, and shows the memory
+      views    snapshots to frames of the live view; needs no input
 
     FOLDER holds cpuN.raw, and perhaps events/SYSTEM/EVENT/format (otherwise this kernel's) and a trace.dat of the same
     sub-buffers, against which trace-cmd is timed. --record records this machine under load (root; private instance).
@@ -20,6 +22,7 @@ do {
     case "decode": try DecodeBenchmark.run(BenchmarkInput(arguments.dropFirst()))
     case "analyze": try AnalyzeBenchmark.run(arguments.dropFirst())
     case "wire": try WireBenchmark.run(BenchmarkInput(arguments.dropFirst()))
+    case "views": ViewsBenchmark.run()
     default: exitWithUsage()
     }
 } catch {
