@@ -1,19 +1,37 @@
-import Views
+package import Views
 
 /// What a role looks like on a terminal: SGR parameters of ECMA-48, by role and never by colour value.
 ///
-/// Only the sixteen base colours are used, because these are the ones that a theme adapts to its background; nothing is
-/// ever painted on a background of ours. Without colours the roles that matter still differ by bold, and every state
-/// has a word and a shape anyway.
+/// A terminal of sixteen colours gets the base colours, because these are the ones that a theme adapts to its background.
+/// One of 256 or more gets six that were chosen by search over xterm's colour cube: each is readable on black and on
+/// white (WCAG contrast of at least 3), and no two look alike to people who see red and green alike (`PaletteTests`
+/// computes both). Nothing is ever painted on a background of ours. Without colours the roles that matter still differ by
+/// bold, and every state has a word and a shape anyway.
 package struct Palette: Sendable {
     /// Colour may be used; attributes like bold are used in any case.
     package var hasColor: Bool
+    /// Of xterm's 256 colours; terminals of 16 million colours have them too.
+    package var hasManyColors: Bool
     /// No escape sequence at all: a stream, or a dumb terminal.
     package var isPlain: Bool
 
-    package init(hasColor: Bool, isPlain: Bool = false) {
+    package init(hasColor: Bool, hasManyColors: Bool = false, isPlain: Bool = false) {
         self.hasColor = hasColor
+        self.hasManyColors = hasManyColors
         self.isPlain = isPlain
+    }
+
+    /// The colour of a role among xterm's 256; nil for the terminal's own.
+    package static func color(_ style: Style) -> UInt8? {
+        switch style {
+        case .plain, .strong, .title, .sortedTitle: nil
+        case .dim, .halted: 244
+        case .running: 29
+        case .hypervisor: 69
+        case .ready, .alarm: 202
+        case .notice, .blocked: 94
+        case .unknown: 170
+        }
     }
 
     /// The sequence that sets a style from any other.
@@ -32,6 +50,9 @@ package struct Palette: Sendable {
             case .sortedTitle: return "1;7"
             case .dim, .plain, .notice, .running, .hypervisor, .halted, .blocked, .unknown: return nil
             }
+        }
+        if hasManyColors, let color = Palette.color(style) {
+            return (style == .alarm ? "1;" : "") + "38;5;\(color)"
         }
         switch style {
         case .plain: return nil

@@ -11,6 +11,8 @@ package struct TerminalAbilities: Hashable, Sendable {
     /// Can the screen be addressed at all?
     package var isScreen: Bool
     package var hasColor: Bool
+    /// 256 colours or more.
+    package var hasManyColors: Bool
     package var hasUTF8: Bool
 
     package init(isTerminal: Bool, color: ColorChoice = .auto, environment: (String) -> String?) {
@@ -23,16 +25,23 @@ package struct TerminalAbilities: Hashable, Sendable {
             case .never: false
             case .auto: isScreen && (environment("NO_COLOR") ?? "").isEmpty
             }
+        // terminfo's names say it, and COLORTERM is what terminals of 16 million colours set.
+        hasManyColors =
+            hasColor
+            && (term.contains("256color") || term.contains("direct")
+                || ["truecolor", "24bit"].contains(environment("COLORTERM") ?? ""))
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap(environment).first { !$0.isEmpty } ?? ""
         let charset = locale.uppercased()
         hasUTF8 = charset.contains("UTF-8") || charset.contains("UTF8")
     }
 
     /// For frames written to a stream.
-    package var streamPalette: Palette { Palette(hasColor: hasColor, isPlain: !hasColor) }
+    package var streamPalette: Palette {
+        Palette(hasColor: hasColor, hasManyColors: hasManyColors, isPlain: !hasColor)
+    }
 
     /// For the screen of a terminal.
-    package var screenPalette: Palette { Palette(hasColor: hasColor) }
+    package var screenPalette: Palette { Palette(hasColor: hasColor, hasManyColors: hasManyColors) }
 
     /// The frame in characters that the terminal knows.
     package func adapted(_ frame: Frame) -> Frame { hasUTF8 ? frame : frame.ascii }

@@ -70,7 +70,7 @@ struct GuestSections {
         let room = 39...48
         guard hasAgent else { return HostSections.unknown(title, GuestSections.noAgent, room) }
         guard let steal else {
-            return HostSections.sentence(title, "Its agent has not sampled /proc/stat twice yet.", room)
+            return HostSections.sentence(title, "Its agent has sent no two samples of /proc/stat.", room)
         }
         let span = Interval.difference(steal.untilNanoseconds, steal.fromNanoseconds)
         let difference = steal.differenceNanoseconds

@@ -42,7 +42,9 @@ struct Matrix {
         rows = guests.indices.map { index in
             let guest = guests[index]
             let earlier = figures.interval.before(guest)?.takenBy ?? []
-            let whole = StateShares(sum: figures.vcpus[index].map(\.shares)).total
+            let now = StateShares(sum: figures.vcpus[index].map(\.shares))
+            let all = StateShares(sum: guest.vcpus.map { StateShares(from: nil, to: $0.times) })
+            let whole = now.total
             var row = Row(machine: index, times: [:], waited: 0, whole: whole, rank: 0)
             for cell in guest.takenBy {
                 let before = earlier.first {
@@ -55,6 +57,11 @@ struct Matrix {
                 row.waited = HostSections.sum(row.waited, time)
                 row.rank = HostSections.sum(row.rank, cell.nanoseconds)
             }
+            // What is ready time and nobody's is not known; it is not nothing.
+            let rest = Interval.difference(now.ready, row.waited)
+            if rest > 0 { row.times[.unknown] = HostSections.sum(row.times[.unknown] ?? 0, rest) }
+            row.waited = max(row.waited, now.ready)
+            row.rank = max(row.rank, all.ready)
             return row
         }
         for row in rows {
@@ -66,7 +73,9 @@ struct Matrix {
         }
         takers = guests.indices.map { .machine($0) }
         takers += [.tasks, .kernel]
-        for taker: Taker in [.gone, .unknown] where (ranks[taker] ?? 0) > 0 { takers.append(taker) }
+        for taker: Taker in [.gone, .unknown] where (ranks[taker] ?? 0) > 0 || (taken[taker] ?? 0) > 0 {
+            takers.append(taker)
+        }
     }
 
     private static func taker(_ cell: Snapshot.Taken, _ machines: Int) -> Taker {

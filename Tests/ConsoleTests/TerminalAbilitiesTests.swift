@@ -30,4 +30,17 @@ struct TerminalAbilitiesTests {
         let abilities = TerminalAbilities(isTerminal: test.isTerminal, color: test.color) { test.environment[$0] }
         #expect((abilities.isScreen, abilities.hasColor, abilities.hasUTF8) == test.expected)
     }
+
+    @Test(arguments: [
+        (["TERM": "xterm-256color"], true), (["TERM": "tmux-256color"], true), (["TERM": "xterm-direct"], true),
+        (["TERM": "foot", "COLORTERM": "truecolor"], true), (["TERM": "xterm", "COLORTERM": "24bit"], true),
+        (["TERM": "linux"], false), (["TERM": "xterm", "COLORTERM": "yes"], false),
+        (["TERM": "xterm-256color", "NO_COLOR": "1"], false), (["TERM": "dumb", "COLORTERM": "truecolor"], false),
+    ])
+    func `more colours are used where the terminal says that it has them`(
+        environment: [String: String], expected: Bool
+    ) {
+        let abilities = TerminalAbilities(isTerminal: true) { environment[$0] }
+        #expect(abilities.hasManyColors == expected)
+    }
 }

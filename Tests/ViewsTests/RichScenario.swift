@@ -92,7 +92,7 @@ extension Snapshot {
         ]
         guests[1].takenBy = [
             .init(kind: .vcpu, guest: 0, count: UInt64(age) * 12, nanoseconds: age * 52 * millisecond),
-            .init(kind: .kernel, count: 41, nanoseconds: 246 * millisecond),
+            .init(kind: .kernel, count: 41, nanoseconds: age * 3 * millisecond),
         ]
         guests[1].culprits = guests[1].vcpus.flatMap(\.culprits)
         guests[0].tasks = Snapshot.victims(age, at: start + 52 * second)
