@@ -73,7 +73,7 @@ let package = Package(
         // CTF traces of LTTng and perf, through libbabeltrace2: files and live sessions in, traces out. Must never merge
         // sources or decide what an event means.
         .target(
-            name: "CTF", dependencies: ["TraceModel", "SessionLog", "Timeline", "Wire", "CBabeltrace2"],
+            name: "CTF", dependencies: ["TraceModel", "Decoding", "SessionLog", "Timeline", "Wire", "CBabeltrace2"],
             swiftSettings: strict),
         // trace.dat files on disk: mapped and decompressed for the room that reads them, and turned into recordings and back.
         .target(
@@ -159,7 +159,7 @@ let package = Package(
         .testTarget(
             name: "SessionLogTests", dependencies: ["SessionLog", "TraceModel", "Wire"], swiftSettings: strict),
         .testTarget(
-            name: "CTFTests", dependencies: ["CTF", "Decoding", "SessionLog", "TraceModel", "Wire"],
+            name: "CTFTests", dependencies: ["CTF", "Collector", "Decoding", "SessionLog", "TraceModel", "Wire"],
             // Traces, read where they lie.
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),

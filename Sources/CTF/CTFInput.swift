@@ -18,6 +18,7 @@ package final class CTFInput: SessionInput {
     /// The host's watermark as it was told.
     private var promised: HostTime?
     private var isOver = false
+    private var isHostClosed = false
 
     package init(_ paths: SessionPaths) throws(CTFError) {
         var problems: [String] = []
@@ -55,7 +56,7 @@ package final class CTFInput: SessionInput {
         var names: Set<String> = []
         for index in [host] + found.indices.filter({ $0 != host }) {
             let machine = found[index]
-            let base = machine.name ?? machine.reader.facts.name
+            let base = machine.name ?? machine.reader.facts.environment[CTFMark.name] ?? machine.reader.facts.name
             var name = base
             var number = 2
             while !names.insert(name).inserted {
@@ -74,7 +75,8 @@ package final class CTFInput: SessionInput {
     private func begin() {
         let relations = CTFRelations.relate(&machines)
         let host = machines[0]
-        let start = machines.compactMap(\.begin).min() ?? HostTime(nanoseconds: 0)
+        let first = machines.compactMap(\.begin).min() ?? HostTime(nanoseconds: 0)
+        let start = host.time(CTFMark.start).map { min($0, first) } ?? first
         let wall = host.facts.clock.epochOffsetNanoseconds.map { $0.addingReportingOverflow(start.nanoseconds) }
         let seconds = wall.map { $0.overflow ? 0 : $0.partialValue / 1_000_000_000 } ?? 0
         let tracer = [host.facts.environment["tracer_name"], host.facts.environment["tracer_major"]]
@@ -112,6 +114,11 @@ package final class CTFInput: SessionInput {
     /// One step of the machine that is farthest behind.
     private func advance() {
         guard let index = slowestMachine else {
+            closeHostEarly()
+            for index in machines.indices { tell(index, before: nil) }
+            for machine in machines.dropFirst() { close(machine.id, "end of the trace", isFailure: false) }
+            // Last, because its watermarks go on until all guests have ended.
+            if !isHostClosed { close(.host, "end of the trace", isFailure: false) }
             isOver = true
             return
         }
@@ -122,13 +129,17 @@ package final class CTFInput: SessionInput {
         }
         for batch in step.batches {
             eventsTold &+= UInt64(batch.headers.count)
-            told.append(.batch(id, batch))
+            machines[index].hold(batch)
         }
         guard let watermark = step.watermark else { return }
         if let time = machines[index].map.hostTime(watermark)?.time {
             machines[index].reached = max(machines[index].reached ?? time, time)
+            machines[index].reachedTicks = watermark
+        } else {
+            // Nobody knows where these belong; the pipeline counts them.
+            tell(index, before: nil)
+            told.append(.record(.message(id, .watermark(watermark))))
         }
-        if id != .host { told.append(.record(.message(id, .watermark(watermark)))) }
         promiseHostTime()
     }
 
@@ -140,10 +151,30 @@ package final class CTFInput: SessionInput {
         let statistics = SourceStatistics(
             cpus: [], cpuNanoseconds: 0, residentBytes: 0, isFinal: true, anomalies: machines[index].reader.anomalies)
         told.append(.record(.message(id, .statistics(statistics))))
+        if id == .host, let time = machines[index].time(CTFMark.end), let reached = machines[index].reached {
+            machines[index].reached = max(time, reached)
+        }
         promiseHostTime()
-        let isEarly = id == .host && machines.contains { !$0.hasEnded }
-        let reason = isEarly ? "its trace ends before those of the guests" : "end of the trace"
-        told.append(.record(.sourceClosed(id, reason: reason, isFailure: isEarly)))
+    }
+
+    /// The host's trace ends, everything up to its end has been told, and a guest goes on for longer than the lag limit.
+    private func closeHostEarly() {
+        guard machines[0].hasEnded, let end = machines[0].reached, promised.map({ $0 >= end }) ?? true else { return }
+        let isEarly = machines.contains { machine in
+            machine.end.map { $0 - end > Limits.mergeLagNanoseconds } ?? false
+        }
+        guard isEarly, !isHostClosed else { return }
+        isHostClosed = true
+        tell(0, before: nil)
+        close(.host, "its trace ends before those of the guests", isFailure: true)
+    }
+
+    private func tell(_ index: Int, before ticks: TraceTicks?) {
+        for batch in machines[index].take(before: ticks) { told.append(.batch(machines[index].id, batch)) }
+    }
+
+    private func close(_ id: SourceID, _ reason: String, isFailure: Bool) {
+        told.append(.record(.sourceClosed(id, reason: reason, isFailure: isFailure)))
     }
 
     private var slowestMachine: Int? {
@@ -156,7 +187,11 @@ package final class CTFInput: SessionInput {
         return slowest
     }
 
-    /// The host's watermark: as far as every machine has been read. A guest without a clock is not waited for.
+    /// Tells everything up to the time to which every machine has been read, in steps of some milliseconds: first the
+    /// events of each, then that there are no more. A guest without a clock is not waited for.
+    ///
+    /// A trace may be silent for seconds, and a source counts as late when the host goes ahead of it by more than the lag
+    /// limit.
     private func promiseHostTime() {
         var safe = machines[0].reached
         for machine in machines where !machine.hasEnded {
@@ -166,9 +201,22 @@ package final class CTFInput: SessionInput {
             }
             safe = safe.map { min($0, reached) }
         }
-        guard let safe, promised.map({ $0 < safe }) ?? true, safe.nanoseconds >= 0 else { return }
+        // Once the host is closed, the guests alone say how far everything is.
+        if isHostClosed { safe = machines.filter { !$0.hasEnded }.compactMap(\.reached).min() ?? safe }
+        guard let safe, promised.map({ $0 < safe }) ?? true else { return }
+        var step = promised ?? safe
+        repeat {
+            step = min(safe, step.advanced(by: Limits.mergeLagNanoseconds / 8))
+            for index in machines.indices {
+                if let ticks = machines[index].ticks(notAfter: step) { tell(index, before: ticks) }
+            }
+            for machine in machines where !(machine.isHost && isHostClosed) {
+                guard let ticks = machine.ticks(notAfter: step) else { continue }
+                told.append(.record(.message(machine.id, .watermark(ticks))))
+            }
+        } while step < safe
         promised = safe
-        told.append(.record(.message(.host, .watermark(TraceTicks(UInt64(safe.nanoseconds))))))
+        closeHostEarly()
     }
 }
 

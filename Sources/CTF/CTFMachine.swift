@@ -15,7 +15,11 @@ struct CTFMachine {
     var map: ClockMap
     /// Host time before which everything has been told.
     var reached: HostTime?
+    /// The same on its own clock.
+    var reachedTicks: TraceTicks?
     var hasEnded = false
+    /// Read and not told yet, in the order of reading.
+    private var pending: [EventBatch] = []
 
     var isHost: Bool { id == .host }
 
@@ -33,8 +37,46 @@ struct CTFMachine {
         map.learn(.given(clock))
     }
 
+    mutating func hold(_ batch: EventBatch) { pending.append(batch) }
+
+    /// What was read before `ticks`; everything when nil.
+    mutating func take(before ticks: TraceTicks?) -> [EventBatch] {
+        guard let ticks else {
+            defer { pending = [] }
+            return pending
+        }
+        var taken: [EventBatch] = []
+        var left: [EventBatch] = []
+        for batch in pending {
+            let (before, after) = batch.split(before: ticks)
+            if !before.isEmpty { taken.append(before) }
+            if !after.isEmpty { left.append(after) }
+        }
+        pending = left
+        return taken
+    }
+
+    /// A reading of its clock that is not after `time`, where everything before that has been told: exact at the last
+    /// watermark, else a little early (two clocks that count nanoseconds differ by less than 500 ppm).
+    func ticks(notAfter time: HostTime) -> TraceTicks? {
+        guard let reached, let reachedTicks else { return nil }
+        if isHost { return TraceTicks(UInt64(max(0, time.nanoseconds))) }
+        guard time < reached else { return reachedTicks }
+        let before = UInt64(max(0, reached - time))
+        let back = before &+ before / 1000 &+ 1
+        return TraceTicks(reachedTicks.rawValue > back ? reachedTicks.rawValue - back : 0)
+    }
+
     /// Where on the host's time line it begins, as far as is known.
     var begin: HostTime? { survey.first.flatMap { map.hostTime($0)?.time } }
+
+    /// Where on the host's time line it ends.
+    var end: HostTime? { survey.last.flatMap { map.hostTime($0)?.time } }
+
+    /// A host time in the environment of an export of our own.
+    func time(_ mark: String) -> HostTime? {
+        facts.environment[mark].flatMap { Int64($0) }.map { HostTime(nanoseconds: $0) }
+    }
 
     var opening: LogRecord {
         let prepared = Prepared(
@@ -63,6 +105,27 @@ struct CTFMachine {
     }
 }
 
+extension EventBatch {
+    /// Events before `ticks`, with the losses before them, and the rest. The records are shared, not copied.
+    fileprivate func split(before ticks: TraceTicks) -> (EventBatch, EventBatch) {
+        guard let first = headers.first, first.ticks < ticks else {
+            return headers.isEmpty ? (self, EventBatch(cpu: cpu)) : (EventBatch(cpu: cpu), self)
+        }
+        let middle = GuestMatch.partitionPoint(headers) { $0.ticks < ticks }
+        guard middle < headers.count else { return (self, EventBatch(cpu: cpu)) }
+        var parts = (EventBatch(cpu: cpu), EventBatch(cpu: cpu))
+        parts.0.headers = Array(headers[..<middle])
+        parts.1.headers = Array(headers[middle...])
+        parts.0.records = records
+        parts.1.records = records
+        parts.0.losses = losses.filter { $0.index < middle }
+        parts.1.losses = losses.filter { $0.index >= middle }.map {
+            LossMark(index: $0.index - middle, place: $0.place, count: $0.count)
+        }
+        return parts
+    }
+}
+
 /// How the machines of an experiment belong together: roles, clocks, and which host threads are which guest's CPUs.
 enum CTFRelations {
     /// The place of the host: the one that ran vCPUs; of several the busiest, of none the first.
@@ -75,20 +138,24 @@ enum CTFRelations {
     /// Gives each guest its clock. What is returned tells which machines the guests are.
     static func relate(_ machines: inout [CTFMachine]) -> [LogRecord] {
         guard let host = machines.firstIndex(where: \.isHost) else { return [] }
-        var records: [LogRecord] = []
+        var records = virtualMachines(machines[host].facts)
         var free = machines[host].survey.threads
         for index in machines.indices where index != host {
             let guest = machines[index]
+            // An export of our own says all this.
             if guest.facts.environment[CTFMark.timeLine] == machines[host].facts.bootID, !guest.facts.bootID.isEmpty {
-                let bound = guest.facts.environment[CTFMark.bound].flatMap { Int64($0) } ?? 0
-                machines[index].set(identity(guest.survey.first, bound: max(0, bound)))
-            } else if let wall = wallClockOffset(guest, machines[host]) {
+                machines[index].set(identity(guest.survey.first, bound: guest.survey.statedBoundNanoseconds))
+                if let pid = guest.facts.environment[CTFMark.vmmPID].flatMap({ Int32($0) }) {
+                    records.append(.link(guest.id, vmmPID: pid, evidence: "the export says so"))
+                }
+                continue
+            }
+            if let wall = wallClockOffset(guest, machines[host]) {
                 machines[index].set(byWallClocks(guest.survey.first, wall))
             }
             let matches = match(guest, machines[index].map, host: machines[host], &free)
             guard !matches.isEmpty else { continue }
             records += identify(guest, matches, machines[host].survey)
-            if guest.facts.environment[CTFMark.timeLine] != nil { continue }
             let messages =
                 GuestSync.messages(
                     matches.map { match in
@@ -105,6 +172,12 @@ enum CTFRelations {
             if let clock = machines[index].clock { records.append(.clock(machines[index].id, .given(clock))) }
         }
         return records
+    }
+
+    /// What an export of our own says of the host's virtual machines.
+    private static func virtualMachines(_ facts: CTFMachineFacts) -> [LogRecord] {
+        facts.environment.filter { $0.key.hasPrefix(CTFMark.virtualMachine) }.sorted { $0.key < $1.key }
+            .compactMap { CTFMark.facts($0.value).map { .machine($0) } }
     }
 
     // MARK: Clocks
@@ -233,12 +306,4 @@ enum CTFRelations {
         }
         return messages
     }
-}
-
-/// Environment entries of Tandem's own exports.
-enum CTFMark {
-    /// The boot id of the host whose time line this trace's clock is.
-    static let timeLine = "tandem_time_line"
-    /// How far its events may be from their true place on it, at most.
-    static let bound = "tandem_clock_bound_ns"
 }

@@ -37,6 +37,15 @@ enum KernelNames {
         ("timer_itimer_expire", Event(system: "timer", name: "itimer_expire")),
     ]
 
+    /// KVM's events of include/trace/events/kvm.h; LTTng prefixes those of arch/x86/kvm/trace.h with `kvm_x86_`.
+    private static let machineIndependent: Set<String> = [
+        "kvm_userspace_exit", "kvm_vcpu_wakeup", "kvm_set_irq", "kvm_ioapic_set_irq", "kvm_ioapic_delayed_eoi_inj",
+        "kvm_msi_set_irq", "kvm_ack_irq", "kvm_mmio", "kvm_iocsr", "kvm_fpu", "kvm_age_page", "kvm_age_hva",
+        "kvm_test_age_hva", "kvm_unmap_hva_range", "kvm_set_spte_hva", "kvm_try_async_get_page",
+        "kvm_async_pf_doublefault", "kvm_async_pf_not_present", "kvm_async_pf_ready", "kvm_async_pf_completed",
+        "kvm_halt_poll_ns", "kvm_dirty_ring_push", "kvm_dirty_ring_reset", "kvm_dirty_ring_exit",
+    ]
+
     /// The event in ftrace's words.
     static func ftrace(_ name: String) -> Event {
         if let colon = name.firstIndex(of: ":") {
@@ -53,10 +62,9 @@ enum KernelNames {
     /// The event in LTTng's words, which are what Trace Compass's kernel analyses look for.
     static func lttng(_ event: Event) -> String {
         if let known = exceptions.first(where: { $0.event == event }) { return known.lttng }
-        if event.system == "kvm", ["kvm_entry", "kvm_exit"].contains(event.name) {
+        if event.system == "kvm", event.name.hasPrefix("kvm_"), !machineIndependent.contains(event.name) {
             return "kvm_x86_" + event.name.dropFirst("kvm_".count)
         }
-        // KVM's events of the machine-independent part have no `x86` in LTTng's names, those of x86 have.
         let candidates = prefixes.filter {
             $0.system == event.system && event.name.hasPrefix($0.ftrace) && $0.lttng != "kvm_x86_"
         }

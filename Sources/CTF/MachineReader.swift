@@ -30,6 +30,9 @@ package final class MachineReader {
 
     package var events: UInt64 { streams.reduce(0) { $0 &+ $1.sink.eventsRead } }
 
+    /// The largest bound that a packet stated so far; 0 where none does.
+    var statedBoundNanoseconds: Int64 { streams.map(\.sink.statedBoundNanoseconds).max() ?? 0 }
+
     /// What could not be read, one sentence each.
     package var problems: [String] {
         var sentences = traces.flatMap { trace in

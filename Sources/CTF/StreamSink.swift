@@ -36,6 +36,7 @@ final class StreamSink {
     private(set) var stepsBack: UInt64 = 0
     private(set) var eventsWithoutFormat: UInt64 = 0
     private(set) var eventsRead: UInt64 = 0
+    private(set) var statedBoundNanoseconds: Int64 = 0
     /// Messages of the first turn.
     private var primed: [OpaquePointer] = []
 
@@ -160,11 +161,16 @@ final class StreamSink {
     /// A packet tells the CPU of its events.
     private func takePacket(_ message: OpaquePointer) {
         guard let packet = bt_message_packet_beginning_borrow_packet_const(message),
-            let context = bt_packet_borrow_context_field_const(packet),
-            let field = bt_field_structure_borrow_member_field_by_name_const(context, "cpu_id"),
-            let number = FieldValue.integer(field)
+            let context = bt_packet_borrow_context_field_const(packet)
         else { return }
-        setCPU(number)
+        if let bound = number(CTFMark.bound, in: context) {
+            statedBoundNanoseconds = max(statedBoundNanoseconds, bound)
+        }
+        if let cpu = number("cpu_id", in: context) { setCPU(cpu) }
+    }
+
+    private func number(_ name: String, in structure: OpaquePointer) -> Int64? {
+        bt_field_structure_borrow_member_field_by_name_const(structure, name).flatMap { FieldValue.integer($0) }
     }
 
     private func setCPU(_ number: Int64) {

@@ -35,16 +35,24 @@ package enum TraceDirectories {
     private static func collect(_ path: String, depth: Int, into found: inout [String]) {
         guard depth <= Limits.traceDirectoryDepth, found.count < Limits.traceDirectories else { return }
         if isFile("\(path)/metadata") { found.append(path) }
-        guard let directory = opendir(path) else { return }
+        for name in names(in: path) ?? [] {
+            let child = "\(path)/\(name)"
+            if isDirectory(child) { collect(child, depth: depth + 1, into: &found) }
+        }
+    }
+
+    /// What is in a directory; nil when it cannot be read.
+    static func names(in path: String) -> [String]? {
+        guard let directory = opendir(path) else { return nil }
         defer { closedir(directory) }
+        var names: [String] = []
         while let entry = readdir(directory) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            guard name != ".", name != ".." else { continue }
-            let child = "\(path)/\(name)"
-            if isDirectory(child) { collect(child, depth: depth + 1, into: &found) }
+            if name != ".", name != ".." { names.append(name) }
         }
+        return names
     }
 
     private static func mode(_ path: String) -> mode_t {

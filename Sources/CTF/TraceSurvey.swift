@@ -30,6 +30,8 @@ struct TraceSurvey {
     private(set) var threads: [Int32: VCPUThread] = [:]
     private(set) var vmsync: [VMSync] = []
     private(set) var problems: [String] = []
+    /// What the trace itself says of how far its times may be off.
+    private(set) var statedBoundNanoseconds: Int64 = 0
 
     /// An event of the vmsync modules (Trace Compass's addons): a hypercall seen from either side.
     struct VMSync {
@@ -56,6 +58,7 @@ struct TraceSurvey {
             for batch in step.batches { add(batch, fields) }
         }
         problems = reader.problems
+        statedBoundNanoseconds = reader.statedBoundNanoseconds
     }
 
     private mutating func add(_ batch: EventBatch, _ fields: SurveyFields) {

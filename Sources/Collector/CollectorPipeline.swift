@@ -31,6 +31,7 @@ package struct CollectorPipeline: Codable {
     /// Nothing later is analyzed; see `hold`.
     private var limit: HostTime?
     private var heldLoss: SourceID?
+    var observer = RunObserver()
 
     package init() {
         merger = Merger(maxLagNanoseconds: Limits.mergeLagNanoseconds, maxEvents: Limits.mergeEvents)
@@ -163,7 +164,7 @@ package struct CollectorPipeline: Codable {
 
     /// Releases what the watermarks allow into the analyzer.
     private mutating func analyze() {
-        guard let reached = Self.release(from: &merger, notAfter: limit, into: &analyzer), reached > horizon else {
+        guard let reached = Self.release(from: &merger, notAfter: limit, seenBy: observer, into: &analyzer), reached > horizon else {
             return
         }
         horizon = reached
@@ -181,9 +182,11 @@ package struct CollectorPipeline: Codable {
 
     /// Static, so that the merger can be drained while the analyzer takes the events: two parts of one value.
     private static func release(
-        from merger: inout Merger, notAfter limit: HostTime?, into analyzer: inout Analyzer
+        from merger: inout Merger, notAfter limit: HostTime?, seenBy observer: RunObserver,
+        into analyzer: inout Analyzer
     ) -> HostTime? {
         merger.drain(notAfter: limit) { placed, range in
+            observer.see?(placed, range)
             analyzer.apply(
                 placed.batch, times: placed.times, range: range, source: placed.source,
                 boundNanoseconds: placed.boundNanoseconds)

@@ -17,7 +17,7 @@ package struct Tandem: ParsableCommand {
             """,
         version: "tandem \(version)",
         subcommands: [
-            RecordCommand.self, TopCommand.self, GuestsCommand.self, ReplayCommand.self, ImportCommand.self,
+            RecordCommand.self, TopCommand.self, GuestsCommand.self, ReplayCommand.self, ImportCommand.self, ExportCommand.self,
             DemoCommand.self, KVMClockCommand.self,
         ])
 

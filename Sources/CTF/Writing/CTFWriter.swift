@@ -1,0 +1,165 @@
+import CBabeltrace2
+import Glibc
+package import TraceModel
+
+/// Writes an export: one CTF 1.8 trace for each machine, in directories of one directory, through `sink.ctf.fs`.
+///
+/// All times are host time, so that the traces line up as they are: guests' clocks were put on the host's already, and
+/// each trace says so. What a trace says of itself is written by the library when everything else is, so an export that
+/// was cut short cannot be read. Belongs to one thread.
+package final class CTFWriter {
+    private var machines: [MachineWriter] = []
+    package private(set) var eventsWritten: UInt64 = 0
+
+    /// Makes the directory, which must be new or empty.
+    package init(directory: String, machines: [ExportedMachine], clock: ExportedClock) throws(CTFError) {
+        guard mkdir(directory, 0o755) == 0 || errno == EEXIST else {
+            throw CTFError("creating '\(directory)' failed: \(String(cString: strerror(errno)))")
+        }
+        guard CTFWriter.isEmpty(directory) else {
+            throw CTFError("'\(directory)' is not an empty directory; give another -o")
+        }
+        let plugin = try CTFPlugin()
+        for machine in machines {
+            self.machines.append(
+                try MachineWriter(machine, clock: clock, path: "\(directory)/\(machine.name)", plugin))
+        }
+    }
+
+    private static func isEmpty(_ path: String) -> Bool { TraceDirectories.names(in: path)?.isEmpty ?? false }
+
+    /// Takes an export back: the traces in the directory, and the directory.
+    package static func discard(_ directory: String) {
+        for trace in TraceDirectories.names(in: directory) ?? [] {
+            for file in TraceDirectories.names(in: "\(directory)/\(trace)") ?? [] {
+                unlink("\(directory)/\(trace)/\(file)")
+            }
+            rmdir("\(directory)/\(trace)")
+        }
+        rmdir(directory)
+    }
+
+    /// Events `range` of the batch, with the loss marks that belong to them, in host time.
+    package func append(
+        _ batch: EventBatch, times: [HostTime], range: Range<Int>, boundNanoseconds: Int64, machine: Int
+    ) throws(CTFError) {
+        try machines[machine].append(batch, times: times, range: range, boundNanoseconds: boundNanoseconds)
+        eventsWritten &+= UInt64(range.count)
+    }
+
+    /// Everything is written, the metadata last.
+    package func finish() throws(CTFError) {
+        for machine in machines { try machine.finish() }
+        machines = []
+    }
+}
+
+/// One machine's trace: its packets being filled, and the graph that writes them.
+private final class MachineWriter {
+    private let source: MachineSource
+    private let graph: Graph
+    private let name: String
+    private var open: [Int: PacketBuffer] = [:]
+
+    init(
+        _ machine: ExportedMachine, clock: ExportedClock, path: String, _ plugin: borrowing CTFPlugin
+    ) throws(CTFError) {
+        let what = "writing the CTF trace '\(path)'"
+        name = path
+        source = MachineSource(machine: machine, clock: clock)
+        graph = try Graph()
+        let sourceClass = try MachineSource.makeClass()
+        defer { bt_component_class_source_put_ref(sourceClass) }
+        var component: OpaquePointer?
+        let added = bt_graph_add_source_component_with_initialize_method_data(
+            graph.pointer, sourceClass, "tandem", nil, Unmanaged.passUnretained(source).toOpaque(),
+            BT_LOGGING_LEVEL_NONE, &component)
+        guard added == BT_GRAPH_ADD_COMPONENT_STATUS_OK, let component else {
+            let library = CTFError.library(what)
+            throw source.problem ?? library
+        }
+        let parameters = try Value.parameters([("path", path)])
+        try parameters.insert("assume-single-trace", bool: true)
+        try parameters.insert("quiet", bool: true)
+        var sink: OpaquePointer?
+        guard
+            bt_graph_add_sink_component(
+                graph.pointer, try plugin.sink("fs"), "trace", parameters.pointer, BT_LOGGING_LEVEL_NONE, &sink)
+                == BT_GRAPH_ADD_COMPONENT_STATUS_OK, let sink,
+            let output = bt_component_source_borrow_output_port_by_index_const(component, 0),
+            let input = bt_component_sink_borrow_input_port_by_index_const(sink, 0),
+            bt_graph_connect_ports(graph.pointer, output, input, nil) == BT_GRAPH_CONNECT_PORTS_STATUS_OK
+        else { throw .library(what) }
+    }
+
+    func append(
+        _ batch: EventBatch, times: [HostTime], range: Range<Int>, boundNanoseconds: Int64
+    ) throws(CTFError) {
+        var packet = open[batch.cpu] ?? PacketBuffer(cpu: batch.cpu)
+        open[batch.cpu] = nil
+        var nextLoss = batch.losses.partitionPoint { $0.index < range.lowerBound }
+        for index in range {
+            while nextLoss < batch.losses.count, batch.losses[nextLoss].index <= index {
+                try lose(batch.losses[nextLoss].count, &packet)
+                nextLoss += 1
+            }
+            let time = UInt64(clamping: times[index].nanoseconds)
+            packet.append(batch.headers[index], of: batch, at: max(time, packet.times.last ?? 0))
+            packet.boundNanoseconds = max(packet.boundNanoseconds, boundNanoseconds)
+            if packet.isFull { try write(&packet) }
+        }
+        // Those behind the last event belong to the run that ends the batch.
+        if range.upperBound == batch.headers.count {
+            while nextLoss < batch.losses.count {
+                try lose(batch.losses[nextLoss].count, &packet)
+                nextLoss += 1
+            }
+        }
+        open[batch.cpu] = packet
+    }
+
+    /// The present packet ends before the loss. A loss of unknown size counts as one event: at least that.
+    private func lose(_ count: UInt64?, _ packet: inout PacketBuffer) throws(CTFError) {
+        if !packet.times.isEmpty { try write(&packet) }
+        packet.lost = (packet.lost ?? 0) &+ (count ?? 1)
+    }
+
+    private func write(_ packet: inout PacketBuffer) throws(CTFError) {
+        source.push(packet)
+        packet = PacketBuffer(cpu: packet.cpu)
+        while !source.isIdle { try run() }
+    }
+
+    private func run() throws(CTFError) {
+        let status = bt_graph_run_once(graph.pointer)
+        switch status {
+        case BT_GRAPH_RUN_ONCE_STATUS_OK, BT_GRAPH_RUN_ONCE_STATUS_AGAIN, BT_GRAPH_RUN_ONCE_STATUS_END: return
+        default:
+            let library = CTFError.library("writing the CTF trace '\(name)'")
+            throw source.problem ?? library
+        }
+    }
+
+    func finish() throws(CTFError) {
+        for cpu in open.keys.sorted() {
+            guard var packet = open[cpu], !packet.times.isEmpty || packet.lost != nil else { continue }
+            try write(&packet)
+        }
+        open = [:]
+        source.end()
+        while true {
+            let status = bt_graph_run_once(graph.pointer)
+            if status == BT_GRAPH_RUN_ONCE_STATUS_END { return }
+            guard status == BT_GRAPH_RUN_ONCE_STATUS_OK else {
+                let library = CTFError.library("finishing the CTF trace '\(name)'")
+                throw source.problem ?? library
+            }
+        }
+    }
+}
+
+extension Array where Element == LossMark {
+    fileprivate func partitionPoint(_ isBefore: (LossMark) -> Bool) -> Int {
+        firstIndex { !isBefore($0) } ?? count
+    }
+}
