@@ -78,7 +78,7 @@ let package = Package(
         // trace.dat files on disk: mapped and decompressed for the room that reads them, and turned into recordings and back.
         .target(
             name: "TraceFiles",
-            dependencies: ["TraceModel", "TraceDat", "Compression", "SessionLog", "Timeline", "Wire"],
+            dependencies: ["TraceModel", "TraceDat", "Decoding", "Compression", "SessionLog", "Timeline", "Wire"],
             swiftSettings: strict),
 
         // One round over a private tracefs instance: read, decode, count. Host and guest are traced by the same code.
@@ -124,8 +124,8 @@ let package = Package(
         .executableTarget(
             name: "tandem-bench",
             dependencies: [
-                "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog", "RecordingSupport",
-                "Views",
+                "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog", "Collector", "TraceFiles",
+                "RecordingSupport", "Views",
             ],
             path: "Tests/Benchmarks", swiftSettings: strict),
         // A private tracefs instance and child processes, for integration tests and benchmarks. No Foundation.

@@ -75,6 +75,7 @@ package struct CollectorPipeline: Codable {
             sources[index].vmmPID = vmmPID
             followThreads()
             analyzer.link(source, vmmPID: vmmPID)
+        case .symbols: break
         case .kernelThreads(let threads):
             for thread in threads { analyzer.setKernelThread(thread) }
         case .sourceClosed(let source, let reason, let isFailure):

@@ -54,6 +54,19 @@ struct Conversion {
         if signals.count > 0 { throw Interrupted() }
     }
 
+    /// Takes a directory of files away that will not be finished.
+    func discard() {
+        guard let folder = opendir(temporary) else { return }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { unlink("\(temporary)/\(name)") }
+        }
+        closedir(folder)
+        rmdir(temporary)
+    }
+
     /// Gives the result its name.
     func finish() throws {
         guard rename(temporary, destination) == 0 else {

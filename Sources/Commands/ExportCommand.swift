@@ -9,6 +9,13 @@ struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Write a session for other programs.",
         discussion: """
+            --to trace-dat writes files of trace-cmd into one directory, trace.dat of the host and trace-NAME.dat of each guest,
+            paired as 'trace-cmd record -A' does it.
+
+              tandem export run.tandem --to trace-dat
+              trace-cmd report -i run-trace-dat/trace.dat -i run-trace-dat/trace-web1.dat
+              kernelshark run-trace-dat/trace.dat -a run-trace-dat/trace-web1.dat
+
             --to ctf writes CTF 1.8, one trace for the host and one for each guest, in one directory. All times are the
             host's, so the traces line up as they are; events and fields have LTTng's names.
 
@@ -17,21 +24,31 @@ struct ExportCommand: ParsableCommand {
             """)
 
     enum Format: String, CaseIterable, ExpressibleByArgument {
+        case traceDat = "trace-dat"
         case ctf
     }
 
     @OptionGroup var session: SessionFileArguments
 
-    @Option(name: .customLong("to"), help: "The format: ctf.")
+    @Option(name: .customLong("to"), help: "The format: trace-dat or ctf.")
     var format: Format
 
-    @Option(name: [.customShort("o"), .customLong("output")], help: "The file or directory to be made.")
-    var output: String
+    @Option(
+        name: [.customShort("o"), .customLong("output")], help: "The directory to be made; SESSION-FORMAT without it.")
+    var output: String?
 
     func run() throws {
         switch format {
-        case .ctf: try CTFConversion.run(session, into: output)
+        case .traceDat: try TraceDatConversion.run(session, into: output ?? defaultOutput)
+        case .ctf: try CTFConversion.run(session, into: output ?? defaultOutput)
         }
+    }
+
+    /// Here, and named after the session: `run-ctf` of `../run.tandem`.
+    private var defaultOutput: String {
+        let name = session.path.split(separator: "/").last.map(String.init) ?? "session"
+        let ending = [".tandem", ".dat"].first { name.hasSuffix($0) && name.count > $0.count } ?? ""
+        return "\(name.dropLast(ending.count))-\(format.rawValue)"
     }
 }
 

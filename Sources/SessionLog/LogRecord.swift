@@ -19,6 +19,9 @@ package enum LogRecord: Hashable, Sendable {
     case link(SourceID, vmmPID: Int32, evidence: String)
     case kernelThreads([Int32])
     case sourceClosed(SourceID, reason: String, isFailure: Bool)
+    /// A part of the source's `/proc/kallsyms`, for exports: all parts together are one zstd frame. Megabytes that no
+    /// analysis looks at.
+    case symbols(SourceID, part: [UInt8])
 }
 
 /// What a session is, for whoever opens its log later.
@@ -83,6 +86,7 @@ extension LogRecord {
         case kernelThreads = 69
         case sourceClosed = 70
         case clock = 71
+        case symbols = 72
     }
 
     /// The source, and the frames that are written. An opening's formats and names go before it in frames of their own, as
@@ -139,6 +143,8 @@ extension LogRecord {
         case .kernelThreads(let threads):
             body.put(threads, limit: Limits.taskNames) { $0.put(signed: Int64($1)) }
             return (.host, Frame(type: Code.kernelThreads.rawValue, isSkippable: true, body: body.bytes))
+        case .symbols(let source, let part):
+            return (source, Frame(type: Code.symbols.rawValue, isSkippable: true, body: part))
         case .sourceClosed(let source, let reason, let isFailure):
             body.put(reason)
             body.put(isFailure)
@@ -173,6 +179,7 @@ extension LogRecord {
                     hostSent: HostTime(nanoseconds: try body.signed()),
                     guestReceived: TraceTicks(try body.unsigned()), guestSent: TraceTicks(try body.unsigned()),
                     hostReceived: HostTime(nanoseconds: try body.signed())))
+        case .symbols: self = .symbols(source, part: frame.body)
         case .clock: self = .clock(source, try ClockFacts(from: &body))
         case .machine: self = .machine(try VMFacts(from: &body))
         case .link:

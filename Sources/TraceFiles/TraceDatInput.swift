@@ -1,3 +1,4 @@
+import Compression
 package import SessionLog
 import Timeline
 import TraceDat
@@ -45,7 +46,7 @@ package final class TraceDatInput: SessionInput {
             guard let ticks = streams[index].firstTicks else { continue }
             streams[index].isMapped = streams[index].clock.hostTime(ticks) != nil
         }
-        opening = openingRecords()
+        opening = try openingRecords()
     }
 
     package var shortfall: String? { nil }
@@ -135,7 +136,7 @@ package final class TraceDatInput: SessionInput {
         member.id == .host ? clocks.scale.map { [.scale($0)] } ?? [] : clocks.facts(of: member)
     }
 
-    private func openingRecords() -> [LogRecord] {
+    private func openingRecords() throws -> [LogRecord] {
         let host = session.host
         let starts = streams.compactMap { stream in stream.firstTicks.flatMap { stream.clock.hostTime($0)?.time } }
         let start = starts.min() ?? HostTime(nanoseconds: 0)
@@ -152,6 +153,7 @@ package final class TraceDatInput: SessionInput {
         ]
         for member in session.members {
             records.append(member.opened)
+            records += try member.symbolRecords()
             records += facts(of: member).map { .clock(member.id, $0) }
         }
         for guest in session.guests {
@@ -188,6 +190,16 @@ extension TraceDatSession.Member {
                     headerEvent: file.headerEvent)),
             formats: file.formats.formats.map { FormatMessage(system: $0.system, text: $0.text) },
             names: TaskNamesMessage(tasks: file.tasks.map { TaskNamesMessage.Task(tid: $0.tid, comm: $0.comm) }))
+    }
+
+    /// The kernel's symbols, compressed, in parts that each fit a frame.
+    fileprivate func symbolRecords() throws -> [LogRecord] {
+        guard let symbols = try source.symbols(), !symbols.isEmpty, let codec = Codec(.zstd) else { return [] }
+        let block = try codec.compress(symbols.span.bytes, level: 1)
+        let partBytes = Limits.frameBytes / 2
+        return stride(from: 0, to: block.count, by: partBytes).map {
+            .symbols(id, part: Array(block[$0..<min($0 + partBytes, block.count)]))
+        }
     }
 
     /// Bytes of the events in the file, for progress.

@@ -45,11 +45,13 @@ package final class TraceDatSource {
     }
 }
 
-/// The decompressors that the files of a session need, made when first asked for.
-final class Codecs {
+/// The decompressors that the files of a session need, made when first asked for: what `TraceDatDecompressor` asks for.
+package final class Codecs {
+    package init() {}
+
     private var known: [CompressionAlgorithm: Codec] = [:]
 
-    func decompress(_ name: String, _ block: RawSpan, _ maximumBytes: Int) throws(TraceDatError) -> [UInt8] {
+    package func decompress(_ name: String, _ block: RawSpan, _ maximumBytes: Int) throws(TraceDatError) -> [UInt8] {
         guard let algorithm = CompressionAlgorithm(rawValue: name) else {
             throw TraceDatError(
                 "the compression", "the file names '\(name.sanitized)'; none, zlib and zstd can be read")

@@ -3,11 +3,13 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 let usage = """
     usage: tandem-bench decode|wire [--sub-buffer KIB] (--record SECONDS | FOLDER)
            tandem-bench analyze [--soak EVENTS] [RECORDING]
+           tandem-bench import (--record SECONDS | FOLDER | HOST.dat GUEST.dat…)
            tandem-bench views
       decode   raw ring-buffer sub-buffers to batches of events
       wire     batches to frames and back
       analyze  batches in merged order to the states of vCPUs; RECORDING as `tandem record` makes them, the demo's by
                default; --soak tells it until so many events are analyzed, and shows the memory
+      import   trace.dat files to a recording on disk
       views    snapshots to frames of the live view; needs no input
 
     FOLDER holds cpuN.raw, and perhaps events/SYSTEM/EVENT/format (otherwise this kernel's) and a trace.dat of the same
@@ -21,6 +23,7 @@ do {
     switch arguments.first {
     case "decode": try DecodeBenchmark.run(BenchmarkInput(arguments.dropFirst()))
     case "analyze": try AnalyzeBenchmark.run(arguments.dropFirst())
+    case "import": try ImportBenchmark.run(arguments.dropFirst())
     case "wire": try WireBenchmark.run(BenchmarkInput(arguments.dropFirst()))
     case "views": ViewsBenchmark.run()
     default: exitWithUsage()

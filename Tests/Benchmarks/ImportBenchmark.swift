@@ -1,0 +1,63 @@
+import Collector
+import RecordingSupport
+import SessionLog
+import TraceFiles
+import TraceModel
+
+/// `tandem-bench import`: trace.dat files to a recording on disk, beside `trace-cmd report` of the same files.
+///
+/// Everything counts: decompression, decoding, encoding, and the writing of the recording.
+enum ImportBenchmark {
+    static func run(_ arguments: ArraySlice<String>) throws {
+        if arguments.first?.hasSuffix(".dat") == true {
+            try run(host: arguments.first ?? "", guests: Array(arguments.dropFirst()))
+        } else {
+            let input = try BenchmarkInput(arguments)
+            guard let file = input.traceDat else {
+                throw BenchmarkInput.UsageError(description: "trace-cmd is needed to make a trace.dat file")
+            }
+            try run(host: file, guests: [])
+        }
+    }
+
+    private static func run(host: String, guests: [String]) throws {
+        let paths = SessionPaths(path: host, guests: guests.map { SessionPaths.Guest(argument: $0) })
+        var bytesWritten: UInt64 = 0
+        var events = 0
+        let read = try Measurement(runs: 5) {
+            let input = try TraceDatInput(paths)
+            var events = 0
+            while let next = try input.next() {
+                if case .batch(_, let batch) = next { events += batch.headers.count }
+            }
+            return events
+        }
+        let written = try Measurement(runs: 5) {
+            let folder = try TemporaryFolder()
+            let input = try TraceDatInput(paths)
+            let writer = try LogWriter(creating: "\(folder.path)/run.tandem")
+            defer { writer.discard() }
+            var recorder = LogRecorder(writer: writer)
+            events = 0
+            while let next = try input.next() {
+                if case .batch(_, let batch) = next { events += batch.headers.count }
+                if let problem = recorder.write(next) { throw BenchmarkInput.UsageError(description: problem) }
+            }
+            if let problem = recorder.flush() { throw BenchmarkInput.UsageError(description: problem) }
+            bytesWritten = recorder.bytesWritten
+            return events
+        }
+        print("\(1 + guests.count) files, \(events) events, \(bytesWritten) bytes written")
+        read.show("read: decompress, decode, in order")
+        written.show("import: read, encode, write")
+        guard let shell = ChildProcess.find("sh"), ChildProcess.find("trace-cmd") != nil else { return }
+        let start = Clock.childrenCPUNanoseconds()
+        try ChildProcess.run(
+            [shell, "-c", "exec trace-cmd report \"$@\" >/dev/null 2>&1", "sh"]
+                + ([host] + guests).flatMap { ["-i", $0] })
+        let report = Double(Clock.childrenCPUNanoseconds() - start) / Double(max(events, 1))
+        print(
+            "\(padded("trace-cmd report, the same files", 44)) \(tenths(report)) ns/event,",
+            "\(tenths(report / written.median)) times as long as the import")
+    }
+}
