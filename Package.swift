@@ -139,7 +139,10 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "StateCodingTests", dependencies: ["StateCoding"], swiftSettings: strict),
         .testTarget(name: "TimelineTests", dependencies: ["TraceModel", "Timeline"], swiftSettings: strict),
-        .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "TraceModel"], swiftSettings: strict),
+        .testTarget(
+            name: "AnalysisTests",
+            dependencies: ["Analysis", "Collector", "Decoding", "SessionLog", "TraceModel", "Wire"],
+            swiftSettings: strict),
         .testTarget(
             name: "ViewsTests", dependencies: ["TraceModel", "Views"],
             // Expected screens, read from beside the tests that compare them.
@@ -170,6 +173,11 @@ let package = Package(
             name: "CommandTests", dependencies: ["Collector", "Commands", "TraceModel", "Transport", "Wire"],
             swiftSettings: strict),
         .testTarget(name: "AgentTests", dependencies: ["Agent", "Transport"], swiftSettings: strict),
+        // A KVM host with guests; `Deploy/test --lab` boots it, without it the tests are skipped.
+        .testTarget(
+            name: "LabTests",
+            dependencies: ["Collector", "Decoding", "RecordingSupport", "SessionLog", "TraceModel", "Wire"],
+            swiftSettings: strict),
         // Real tracefs, real processes; each test says what is missing when it is skipped.
         .testTarget(
             name: "IntegrationTests",

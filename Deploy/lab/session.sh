@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by demo and lab/check: how Tandem's programs are started in a lab. Every command line of theirs that those
+# Sourced by demo and lab/fixtures: how Tandem's programs are started in a lab. Every command line of theirs that those
 # scripts use stands here, once.
 #
 # shellcheck disable=SC2154 # repository: the folder of Package.swift, set by who sources this

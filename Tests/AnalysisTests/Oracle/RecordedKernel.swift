@@ -1,0 +1,99 @@
+import Collector
+import Decoding
+import SessionLog
+import TraceModel
+import Wire
+
+/// What a real host wrote, as the oracle wants to hear it: the host's events of a recording in the order of their times, read
+/// with nothing of the timeline and the pipeline.
+struct RecordedKernel {
+    private(set) var observations: [Observation] = []
+    private(set) var start: Int64 = 0
+    /// The vCPU threads that were known when the session began, and lived until its end: the oracle knows of no end.
+    private(set) var vcpuThreads: [Int32] = []
+    /// Whether all event types were recorded that states are made of; the oracle knows no others to guess from.
+    private(set) var hasAllTypes = false
+
+    private static let types: Set = [
+        "sched:sched_switch", "sched:sched_waking", "sched:sched_wakeup", "sched:sched_migrate_task", "kvm:kvm_entry",
+        "kvm:kvm_exit", "kvm:kvm_userspace_exit",
+    ]
+
+    private var decoder = BatchDecoder(formats: FormatTable(byteOrder: .native, longSize: 8))
+    private var readers: [EventReader] = []
+
+    init(_ recording: LogReader) throws {
+        while let record = try recording.next() {
+            switch record {
+            case .session(let facts): start = facts.start.nanoseconds
+            case .sourceOpened(.host, let facts, let texts, _):
+                let formats = try texts.map { try EventFormatParser.parse($0.text, system: $0.system) }
+                decoder = BatchDecoder(
+                    formats: FormatTable(
+                        byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize, formats: formats))
+                readers = formats.map { EventReader($0, byteOrder: facts.prepared.byteOrder) }
+                hasAllTypes = Self.types.isSubset(of: formats.map(\.fullName))
+            case .machine(let facts) where observations.isEmpty: vcpuThreads += facts.vcpuThreads.map(\.tid)
+            case .message(.host, .batch(let body)): tell(try decoder.decode(body))
+            default: continue
+            }
+        }
+        let ended = Set(
+            observations.compactMap { observation in
+                if case .ended(let thread) = observation.happening { thread } else { nil }
+            })
+        vcpuThreads.removeAll { ended.contains($0) }
+        // Stable, so that what one CPU wrote at one instant stays in its order.
+        observations.sort { $0.at < $1.at }
+    }
+
+    private mutating func tell(_ batch: EventBatch) {
+        var losses = batch.losses[...]
+        for (index, header) in batch.headers.enumerated() {
+            let time = Int64(bitPattern: header.ticks.rawValue)
+            while let loss = losses.first, loss.index <= index {
+                observations.append(Observation(cpu: batch.cpu, at: time, current: header.pid, happening: .lost()))
+                losses = losses.dropFirst()
+            }
+            observations.append(
+                Observation(
+                    cpu: batch.cpu, at: time, current: header.pid,
+                    happening: readers[Int(header.typeIndex)].happening(header, in: batch.records)))
+        }
+    }
+
+    /// Nothing more happens until then; the states of that time last.
+    mutating func end(at time: Int64) {
+        observations.append(Observation(cpu: -1, at: time, current: -1, happening: .other(-1)))
+    }
+}
+
+/// The fields of one event type.
+private struct EventReader {
+    private let name: String
+    private let fields: [String: IntegerField]
+
+    init(_ format: EventFormat, byteOrder: ByteOrder) {
+        name = format.fullName
+        fields = Dictionary(
+            format.fields.compactMap { field in IntegerField(field, byteOrder: byteOrder).map { (field.name, $0) } },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    func happening(_ header: EventHeader, in records: [UInt8]) -> Happening {
+        func value(_ field: String) -> Int64 { fields[field]?.value(in: records.span.bytes, of: header) ?? -1 }
+        func thread(_ field: String) -> Int32 { Int32(truncatingIfNeeded: value(field)) }
+        switch name {
+        case "sched:sched_switch": return .switched(thread("prev_pid"), thread("next_pid"), state: value("prev_state"))
+        case "sched:sched_waking": return .waking(thread("pid"), on: Int(value("target_cpu")))
+        case "sched:sched_wakeup": return .wakeup(thread("pid"), on: Int(value("target_cpu")))
+        case "sched:sched_migrate_task": return .migrated(thread("pid"), to: Int(value("dest_cpu")))
+        case "kvm:kvm_entry": return .entry(header.pid, vcpu: value("vcpu_id"))
+        case "kvm:kvm_exit": return .exit(header.pid, value("exit_reason"), isa: value("isa"), vcpu: value("vcpu_id"))
+        case "kvm:kvm_userspace_exit":
+            return .userspaceExit(header.pid, reason: value("reason"), errno: value("errno"))
+        case "sched:sched_process_exit": return .ended(thread("pid"))
+        default: return .other(header.pid)
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import Testing
+import TraceModel
+
+extension LabTests {
+    /// What can go wrong with an agent, a guest or a collector while a session runs: the others go on, what is not known is
+    /// said to be unknown, and the next session is as good as any.
+    struct Mishaps {
+        let lab: Lab
+        let session: LabSession
+
+        /// Both guests are recorded, and do something all the time.
+        init() throws {
+            lab = try Lab()
+            session = try LabSession.start(
+                "-e sched -e kvm " + LabSession.Transport.vsock.options(Lab.guests))
+            for guest in Lab.guests { try Lab.startWork(guest, "sleep 300") }
+            try session.wait(until: "both guests have sent events") { snapshot in
+                snapshot.sources.dropFirst().allSatisfy { $0.events > 0 }
+            }
+        }
+
+        /// Waits until the source has more events than it has now.
+        private func expectEvents(_ source: Int) throws {
+            let before = try session.snapshot().sources[source].events
+            try session.wait(until: "source \(source) sends on") { $0.sources[source].events > before }
+        }
+
+        private func expectNextSessionIsGood(sourceLocation: SourceLocation = #_sourceLocation) throws {
+            let next = try LabSession.start(LabSession.Transport.vsock.options(Lab.guests))
+            try next.wait(until: "both guests have sent events") { snapshot in
+                snapshot.sources.dropFirst().allSatisfy { $0.events > 0 }
+            }
+            let snapshot = try next.finish().snapshot()
+            #expect(
+                snapshot.sources.map(\.state) == ["drained", "drained", "drained"], sourceLocation: sourceLocation)
+            try lab.expectNothingLeft("after the next session", sourceLocation: sourceLocation)
+        }
+
+        @Test func `an agent that is killed is gone, the session goes on, and the next agent clears up`() throws {
+            try Lab.guest(1, "killall -9 tandem-agent")
+            try session.wait(until: "g1 is gone") { $0.sources[1].state == "gone" }
+            // Its instance is there until somebody clears it.
+            #expect(try Lab.guest(1, "ls /sys/kernel/tracing/instances") != "")
+            try Lab.startAgent(1)
+            #expect(try Lab.guest(1, "ls /sys/kernel/tracing/instances") == "")
+            try expectEvents(2)
+            let recording = try session.finish()
+            #expect(recording.log.contains("g1 is gone"), "\(recording.log)")
+            #expect(try recording.snapshot().sources.map(\.state) == ["drained", "gone", "drained"])
+            try expectNextSessionIsGood()
+        }
+
+        @Test func `a guest that is killed is gone, and the other one goes on`() throws {
+            try Lab.guest(1, .kill)
+            try session.wait(until: "g1 is gone") { $0.sources[1].state == "gone" }
+            try expectEvents(2)
+            let snapshot = try session.finish().snapshot()
+            #expect(snapshot.sources.map(\.state) == ["drained", "gone", "drained"])
+            // Its time until then is kept, and adds up.
+            let machine = try #require(snapshot.guests.first { $0.name == "g1" })
+            #expect(try #require(machine.vcpus.first).times.total > 0)
+        }
+
+        @Test func `a guest that is reset goes on as the same vCPU with its agent gone`() throws {
+            let before = try session.snapshot()
+            try Lab.guest(1, .reset)
+            try session.wait(until: "g1 is gone") { $0.sources[1].state == "gone" }
+            let after = try session.wait(until: "its vCPU runs on") { snapshot in
+                (vcpu(of: "g1", in: snapshot)?.exitCount ?? 0) > (vcpu(of: "g1", in: before)?.exitCount ?? 0)
+            }
+            #expect(vcpu(of: "g1", in: after)?.hostTID == vcpu(of: "g1", in: before)?.hostTID)
+            #expect(try session.finish().snapshot().sources.map(\.state) == ["drained", "gone", "drained"])
+        }
+
+        @Test func `a guest that is paused is late, does not run, and goes on where it was`() throws {
+            // All in the host, so that nobody else makes the pause longer; after ten seconds the guest would be gone.
+            let times = try Lab.host(
+                """
+                guest-monitor 1 pause; sleep 0.5; cut -d' ' -f1 /proc/uptime
+                sleep 4; cut -d' ' -f1 /proc/uptime; guest-monitor 1 resume
+                """
+            ).split(separator: "\n").map { try Observation.hostTime(uptime: String($0)) }
+            try expectEvents(1)
+            let recording = try session.finish()
+            let paused = try recording.snapshots(at: times)
+            #expect(paused.last?.sources[1].state == "late", "the host is analyzed on without it")
+            let vcpus = paused.map { vcpu(of: "g1", in: $0) }
+            #expect(vcpus.first??.times[.running] == vcpus.last??.times[.running], "it does not run")
+            #expect(vcpus.first??.exitCount == vcpus.last??.exitCount, "it does not exit")
+            let snapshot = try recording.snapshot()
+            #expect(snapshot.sources.map(\.state) == ["drained", "drained", "drained"])
+            #expect(snapshot.sources.map(\.lost.total) == [0, 0, 0])
+            try lab.expectNothingLeft("after the session")
+        }
+
+        @Test func `a collector that is killed leaves agents that clear up and serve the next`() throws {
+            try Lab.host("kill -9 $(cat record.pid)")
+            for guest in Lab.guests {
+                // The machine tells the agent that its peer is gone; then it must not take long.
+                try Lab.guest(
+                    guest,
+                    "for i in $(seq 100); do [ -z \"$(ls /sys/kernel/tracing/instances)\" ] && exit 0; usleep 100000; done; exit 1"
+                )
+            }
+            try expectNextSessionIsGood()
+        }
+
+        @Test func `a guest whose TSC is written is recorded on, and the host sees it written`() throws {
+            // Half a second forward, give or take: enough to be seen, and no limit of anything.
+            try Lab.guest(1, "tsc-add 1000000000")
+            try expectEvents(1)
+            try expectEvents(2)
+            let recording = try session.finish()
+            #expect(try recording.snapshot().sources.map(\.state) == ["drained", "drained", "drained"])
+            #expect(try recording.eventCounts()["host"]?["kvm:kvm_write_tsc_offset"] ?? 0 >= 1)
+        }
+
+        private func vcpu(of guest: String, in snapshot: Snapshot) -> Snapshot.VCPU? {
+            snapshot.guests.first { $0.name == guest }?.vcpus.first
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import RecordingSupport
+import Testing
+import TraceModel
+
+/// What the guests do for some seconds, and a task of the host on their CPU.
+struct Phase {
+    /// Kind of workload (Deploy/lab/inside/workload) by guest; a guest that is not there does nothing.
+    var work: [Int: String]
+    var hostLoad: String?
+
+    init(_ guest: Int, _ kind: String, _ other: Int? = nil, _ otherKind: String? = nil, hostLoad: String? = nil) {
+        work = [guest: kind]
+        if let other { work[other] = otherKind }
+        self.hostLoad = hostLoad
+    }
+}
+
+/// What Tandem said of one phase: the difference of two snapshots, taken from the recording at times inside the phase.
+struct Observation {
+    /// From the beginning to the end; ascending.
+    let snapshots: [Snapshot]
+
+    private var before: Snapshot { snapshots[0] }
+    private var after: Snapshot { snapshots[snapshots.count - 1] }
+
+    init(_ snapshots: [Snapshot]) { self.snapshots = snapshots }
+
+    /// The host's time while a phase is looked at. It has begun before and goes on after.
+    private static let lead = 1.0
+    private static let seconds = 5.0
+    private static let sampleNanoseconds = 50_000_000
+
+    /// Records the phases one after the other and judges what was seen of them. When it is not as it should be and the lab
+    /// itself had to wait for this machine's CPUs for most of the time, all is done once more, by the same rules: such a
+    /// lab did not do what it was told. A guest's slice of a CPU that stands still is as long as the standstill.
+    static func judge(
+        options: String = "", phases: [Phase], sourceLocation: SourceLocation = #_sourceLocation,
+        by rules: ([Observation], inout Verdict) throws -> Void
+    ) throws {
+        let before = Lab.waitedNanoseconds
+        let begin = Clock.nanoseconds()
+        var verdict = Verdict()
+        try rules(try record(options, phases), &verdict)
+        let waited = Double(Lab.waitedNanoseconds - before) / Double(Clock.nanoseconds() - begin)
+        if !verdict.faults.isEmpty, waited > 0.5 {
+            print("the lab's CPUs stood still for \((waited * 100).rounded()) % of a CPU's time; once more. It said:")
+            for fault in verdict.faults { print("  \(fault)") }
+            verdict = Verdict()
+            try rules(try record(options, phases), &verdict)
+        }
+        for fault in verdict.faults { Issue.record("\(fault)", sourceLocation: sourceLocation) }
+    }
+
+    private static func record(_ options: String, _ phases: [Phase]) throws -> [Observation] {
+        let session = try LabSession.start(options)
+        var spans: [(begin: HostTime, end: HostTime)] = []
+        for phase in phases {
+            for (guest, kind) in phase.work { try Lab.startWork(guest, "\(kind) 600") }
+            if let load = phase.hostLoad { try Lab.run("load", "1", load, "600") }
+            spans.append((try now(after: lead), try now(after: seconds)))
+            for guest in phase.work.keys { try Lab.stopWork(guest) }
+            if phase.hostLoad != nil { try Lab.host("pkill -x workload") }
+        }
+        let recording = try session.finish()
+        return try spans.map { begin, end in
+            let times = stride(from: begin.nanoseconds, through: end.nanoseconds, by: sampleNanoseconds)
+            return Observation(try recording.snapshots(at: times.map { HostTime(nanoseconds: $0) }))
+        }
+    }
+
+    /// The host's trace clock in so many of its seconds.
+    private static func now(after seconds: Double) throws -> HostTime {
+        try hostTime(uptime: Lab.host("sleep \(seconds); cut -d' ' -f1 /proc/uptime"))
+    }
+
+    /// /proc/uptime counts as CLOCK_MONOTONIC_RAW does on a machine that nobody sets the clock of, in hundredths of a second.
+    static func hostTime(uptime text: String) throws -> HostTime {
+        guard let uptime = Double(text) else { throw Lab.Failure(description: "/proc/uptime says '\(text)'") }
+        return HostTime(nanoseconds: Int64(uptime * 1e9))
+    }
+
+    /// In how many of the snapshots each task was the one that a guest's vCPU had.
+    func tasks(of guest: String) -> [String: Int] {
+        var counts: [String: Int] = [:]
+        for snapshot in snapshots {
+            let vcpu = snapshot.guests.first { $0.name == guest }?.vcpus.first
+            counts[vcpu?.guestTask ?? "", default: 0] += 1
+        }
+        return counts
+    }
+
+    /// The one vCPU of a guest.
+    func vcpu(of guest: String) throws -> ObservedVCPU {
+        func vcpu(in snapshot: Snapshot) -> Snapshot.VCPU? {
+            snapshot.guests.first { $0.name == guest }?.vcpus.first
+        }
+        return ObservedVCPU(
+            guest: guest, before: vcpu(in: before),
+            after: try #require(vcpu(in: after), "\(guest) is not in the snapshot"))
+    }
+}
+
+/// What is not as it should be, as sentences.
+struct Verdict {
+    private(set) var faults: [String] = []
+
+    /// The states together take that share of the vCPU's time.
+    mutating func expect(_ vcpu: ObservedVCPU, _ states: VCPUState..., in range: ClosedRange<Double>) {
+        let share = vcpu.share(states)
+        let names = states.map(\.label).joined(separator: " + ")
+        expect(range.contains(share), "\(names) is not in \(range)", vcpu)
+    }
+
+    /// Something that must be so of these vCPUs.
+    mutating func expect(_ isSo: Bool, _ words: String, _ vcpus: ObservedVCPU...) {
+        if !isSo { faults.append("\(words): \(vcpus.map(\.description).joined(separator: "; "))") }
+    }
+}
+
+/// What one vCPU did in a phase.
+struct ObservedVCPU: CustomStringConvertible {
+    let guest: String
+    let before: Snapshot.VCPU?
+    let after: Snapshot.VCPU
+
+    private var elapsed: Int64 { after.times.total - (before?.times.total ?? 0) }
+
+    /// Share of the time in any of these states.
+    func share(_ states: VCPUState...) -> Double { share(states) }
+
+    func share(_ states: [VCPUState]) -> Double {
+        let spent = states.reduce(0) { $0 + after.times[$1] - (before?.times[$1] ?? 0) }
+        return Double(spent) / Double(max(1, elapsed))
+    }
+
+    /// Share of the ready time in which that guest, or that task of the host, had the CPU.
+    func share(waitingFor name: String) -> Double {
+        func waited(_ vcpu: Snapshot.VCPU?) -> Int64 {
+            (vcpu?.culprits ?? []).filter { ($0.guest ?? $0.name) == name }.reduce(0) { $0 + $1.nanoseconds }
+        }
+        let ready = share(.preempted, .waking) * Double(elapsed)
+        return Double(waited(after) - waited(before)) / max(1, ready)
+    }
+
+    /// Exits by reason.
+    var exits: [String: UInt64] {
+        var counts: [String: UInt64] = [:]
+        for exit in after.exits { counts[exit.reason] = exit.count }
+        for exit in before?.exits ?? [] { counts[exit.reason, default: 0] -= exit.count }
+        return counts.filter { $0.value > 0 }
+    }
+
+    var exitsPerSecond: Double {
+        Double(after.exitCount - (before?.exitCount ?? 0)) / (Double(max(1, elapsed)) / 1e9)
+    }
+
+    var description: String {
+        let states = VCPUState.allCases.map { ($0.label, share($0)) }.filter { $0.1 >= 0.0005 }
+            .map { "\($0.0) \(($0.1 * 1000).rounded() / 10) %" }
+        let culprits = after.culprits.prefix(3).map { "\($0.guest ?? $0.name)" }
+        return
+            "\(guest): \(states.joined(separator: ", ")); waited for \(culprits.joined(separator: ", ")); exits \(exits)"
+    }
+}
