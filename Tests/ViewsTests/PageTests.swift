@@ -158,7 +158,7 @@ struct PageTests {
         // nginx: 19 ms of exits a second of which 12 have a reason, and 18 ms preempted.
         let snapshot = Scenario.rich.current
         let page = try #require(
-            DetailPage.render(snapshot, guest: GuestKey(snapshot.guests[0]), vcpu: nil, width: 200)
+            DetailPage.render(snapshot, guest: GuestKey(snapshot.guests[0]), vcpu: nil, width: 121)
         ).plainText
         let line = try #require(page.split(separator: "\n").first { $0.hasPrefix("nginx") })
         #expect(line.contains("preempted 1.49 s, EPT_MISCONFIG 996 ms, other exits 581"))
