@@ -203,6 +203,11 @@ package struct CollectorPipeline: Codable {
     /// makes no difference.
     package init(checkpoint: [UInt8], openings: [LogRecord]) throws {
         self = try StateDecoder.decode(CollectorPipeline.self, from: checkpoint)
+        try reopen(openings)
+    }
+
+    /// Gives a pipeline out of a checkpoint back what its sources told when they were opened.
+    mutating func reopen(_ openings: [LogRecord]) throws {
         for record in openings {
             guard case .sourceOpened(let id, let facts, let formats, _) = record, let index = index(of: id) else {
                 continue

@@ -239,6 +239,7 @@ package final class LiveSession: @unchecked Sendable {
     private func process(_ input: PipelineInput, _ pipeline: inout CollectorPipeline, _ recorder: inout LogRecorder) {
         if let failure = recorder.write(input) { fail(failure) }
         pipeline.apply(input)
+        if let failure = recorder.follow(pipeline) { fail(failure) }
     }
 
     private func publish(_ pipeline: CollectorPipeline, _ recorder: LogRecorder) {

@@ -8,6 +8,12 @@ package struct Replay {
 
     package init(_ input: any SessionInput) { self.input = input }
 
+    /// Goes as close before `time` as the input's index knows a way, if it does. Before anything else is asked.
+    package mutating func skip(to time: HostTime) throws {
+        guard let recorded = input as? RecordedInput, let resumed = try recorded.resume(notAfter: time) else { return }
+        pipeline = resumed
+    }
+
     /// Inputs until the analysis has reached `time`, or to the end; false at the end.
     package mutating func advance(to time: HostTime?) throws -> Bool {
         pipeline.release()

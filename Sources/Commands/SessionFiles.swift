@@ -1,5 +1,6 @@
 import ArgumentParser
 import CTF
+import Collector
 import SessionLog
 import TraceFiles
 

@@ -89,30 +89,3 @@ package protocol SessionFileKind {
     static func claims(_ path: String) -> Bool
     static func open(_ paths: SessionPaths) throws -> any SessionInput
 }
-
-/// A recording as an input.
-package final class RecordedInput: SessionInput {
-    private let reader: LogReader
-
-    package init(_ reader: LogReader) { self.reader = reader }
-
-    package func next() throws -> PipelineInput? { try reader.next().map { .record($0) } }
-
-    package var shortfall: String? { reader.tornTail.map { "the recording ends early: \($0)" } }
-
-    package var progress: Double { reader.progress }
-}
-
-/// Recordings that `tandem record` made.
-package enum RecordingKind: SessionFileKind {
-    package static let description = "a recording made by 'tandem record'"
-
-    package static func claims(_ path: String) -> Bool { LogFile.isRecording(path) }
-
-    package static func open(_ paths: SessionPaths) throws -> any SessionInput {
-        guard paths.guests.isEmpty else {
-            throw LogError("'\(paths.path)' is a recording, which holds its guests: it takes no -A")
-        }
-        return RecordedInput(try LogReader(opening: paths.path))
-    }
-}

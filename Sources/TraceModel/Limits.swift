@@ -50,6 +50,14 @@ package enum Limits {
     /// From asking for the drain to its end.
     package static let drainMilliseconds = 10_000
 
+    // MARK: Recordings
+
+    /// Bytes of one checkpoint: 288 MiB of events that wait for the merge at the very worst (`mergeEvents`), 256 sources with
+    /// full tables of names, and vCPUs at 15 KiB each.
+    package static let checkpointBytes = 1 << 30
+    /// Bytes of the stream between two checkpoints: some two million events, a fifth of a second of analysis.
+    package static let checkpointIntervalBytes: UInt64 = 16 << 20
+
     // MARK: Clock map
 
     /// Windows of measurements kept per source; one holds two of 16 bytes. Each doubling halves the resolution, and the

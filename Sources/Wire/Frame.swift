@@ -47,6 +47,20 @@ package struct Frame: Hashable, Sendable {
     }
 }
 
+extension Frame {
+    /// The frame that is all of `bytes`; nil when they are none.
+    package init?(whole bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= Frame.headerBytes else { return nil }
+        let head = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+        let check = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+        let body = UnsafeRawBufferPointer(rebasing: bytes[Frame.headerBytes...])
+        guard head >> 41 == 0, UInt32(truncatingIfNeeded: head) == UInt32(clamping: body.count),
+            UInt32(truncatingIfNeeded: Checksum.xxh64(body, seed: head)) == check
+        else { return nil }
+        self.init(type: UInt8(truncatingIfNeeded: head >> 32), isSkippable: head >> 40 & 1 == 1, body: Array(body))
+    }
+}
+
 /// Why a stream of bytes is not a stream of frames. After one of these the stream cannot be trusted any more.
 package enum FrameError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The very first bytes are no frame header.

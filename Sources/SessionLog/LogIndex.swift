@@ -1,0 +1,179 @@
+import Glibc
+package import TraceModel
+import Wire
+
+/// Where in a recording analysis can be taken up again: found by time in log₂ n steps, so that the state at any instant of a
+/// long session costs the replay of some megabytes.
+///
+/// ```
+/// index         8 bytes "TANDEMI" and the version (1); then entries of 48 bytes, ascending, integers little-endian:
+///     0  i64  host time, nanoseconds: the checkpoint serves instants from here on
+///     8  u64  segment, 16 u64 offset: the first record that the checkpoint does not contain
+///     24 u64  offset in `checkpoints`, 32 u64 length
+///     40 u32  low half of XXH64 of the checkpoint, 44 u32 of the 44 bytes before
+/// checkpoints   the checkpoints, one after the other; see Collector/Checkpoint.swift
+/// ```
+/// Both are made of the stream alone: whoever removes them loses time, not data. What cannot be read, or was made by a program
+/// whose analysis has other fields, is passed over in the same way.
+package enum LogIndex {
+    package static let indexName = "index"
+    package static let checkpointsName = "checkpoints"
+    static let magic: [UInt8] = Array("TANDEMI".utf8) + [1]
+    static let entryBytes = 48
+
+    /// One line of the index.
+    package struct Entry: Hashable, Sendable {
+        package var time: HostTime
+        package var position: LogPosition
+        var offset: UInt64
+        var length: UInt64
+        var check: UInt32
+
+        var bytes: [UInt8] {
+            var bytes: [UInt8] = []
+            for word in [
+                UInt64(bitPattern: time.nanoseconds), UInt64(position.segment), position.offset, offset, length,
+            ] { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
+            withUnsafeBytes(of: check.littleEndian) { bytes += $0 }
+            withUnsafeBytes(of: LogIndex.check(bytes).littleEndian) { bytes += $0 }
+            return bytes
+        }
+
+        init(time: HostTime, position: LogPosition, offset: UInt64, length: UInt64, check: UInt32) {
+            self.time = time
+            self.position = position
+            self.offset = offset
+            self.length = length
+            self.check = check
+        }
+
+        /// Nil when the bytes are no entry.
+        init?(_ bytes: [UInt8]) {
+            guard bytes.count == LogIndex.entryBytes else { return nil }
+            func number(_ at: Int, _ count: Int) -> UInt64 {
+                bytes[at..<at + count].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+            }
+            guard UInt32(number(44, 4)) == LogIndex.check(Array(bytes[..<44])), let segment = Int(exactly: number(8, 8))
+            else { return nil }
+            self.init(
+                time: HostTime(nanoseconds: Int64(bitPattern: number(0, 8))),
+                position: LogPosition(segment: segment, offset: number(16, 8)), offset: number(24, 8),
+                length: number(32, 8), check: UInt32(number(40, 4)))
+        }
+    }
+
+    static func check(_ bytes: [UInt8]) -> UInt32 {
+        bytes.withUnsafeBytes { UInt32(truncatingIfNeeded: Checksum.xxh64($0, seed: 0)) }
+    }
+}
+
+/// Writes an index beside a stream. Best effort: the recording is whole without it.
+package final class LogIndexWriter {
+    private let index: Int32
+    private let checkpoints: Int32
+    private let directory: String
+    private var offset: UInt64 = 0
+
+    /// Nil when the files cannot be made.
+    package init?(in directory: String) {
+        self.directory = directory
+        let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+        checkpoints = open("\(directory)/\(LogIndex.checkpointsName)", flags, 0o644)
+        index = open("\(directory)/\(LogIndex.indexName)", flags, 0o644)
+        guard index >= 0, checkpoints >= 0, write(LogIndex.magic, to: index) else { return nil }
+    }
+
+    deinit {
+        close(index)
+        close(checkpoints)
+    }
+
+    /// False when it could not be written: the index ends before it.
+    package func append(_ checkpoint: [UInt8], time: HostTime, position: LogPosition) -> Bool {
+        let entry = LogIndex.Entry(
+            time: time, position: position, offset: offset, length: UInt64(checkpoint.count),
+            check: LogIndex.check(checkpoint))
+        offset += UInt64(checkpoint.count)
+        return write(checkpoint, to: checkpoints) && write(entry.bytes, to: index)
+    }
+
+    /// The stream begins later now, and what was analyzed before cannot be found out from it any more.
+    package func remove() {
+        unlink("\(directory)/\(LogIndex.indexName)")
+        unlink("\(directory)/\(LogIndex.checkpointsName)")
+    }
+
+    private func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+        var at = 0
+        while at < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress?.advanced(by: at), $0.count - at)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            at += count
+        }
+        return true
+    }
+}
+
+/// Looks an instant up.
+package struct LogIndexReader {
+    private let directory: String
+
+    package init(in directory: String) { self.directory = directory }
+
+    /// The last checkpoint from which instants from `time` on can be reached; nil when there is none that can be read.
+    package func checkpoint(notAfter time: HostTime) -> (entry: LogIndex.Entry, bytes: [UInt8])? {
+        let index = open("\(directory)/\(LogIndex.indexName)", O_RDONLY | O_CLOEXEC)
+        guard index >= 0 else { return nil }
+        defer { close(index) }
+        var facts = stat()
+        guard fstat(index, &facts) == 0, read(index, at: 0, count: LogIndex.magic.count) == LogIndex.magic else {
+            return nil
+        }
+        func entry(_ number: Int) -> LogIndex.Entry? {
+            read(index, at: LogIndex.magic.count + number * LogIndex.entryBytes, count: LogIndex.entryBytes)
+                .flatMap { LogIndex.Entry($0) }
+        }
+        var (low, high) = (0, (Int(facts.st_size) - LogIndex.magic.count) / LogIndex.entryBytes)
+        while low < high {
+            let middle = (low + high) / 2
+            if let entry = entry(middle), entry.time <= time { low = middle + 1 } else { high = middle }
+        }
+        // A checkpoint that cannot be read sends us to the one before it.
+        for number in stride(from: low - 1, through: 0, by: -1) {
+            if let entry = entry(number), let bytes = bytes(of: entry) { return (entry, bytes) }
+        }
+        return nil
+    }
+
+    private func bytes(of entry: LogIndex.Entry) -> [UInt8]? {
+        let file = open("\(directory)/\(LogIndex.checkpointsName)", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var facts = stat()
+        guard fstat(file, &facts) == 0, let offset = Int(exactly: entry.offset),
+            let length = Int(exactly: entry.length),
+            length <= Limits.checkpointBytes, offset <= facts.st_size, length <= facts.st_size - offset
+        else { return nil }
+        guard let bytes = read(file, at: offset, count: length), LogIndex.check(bytes) == entry.check else {
+            return nil
+        }
+        return bytes
+    }
+
+    private func read(_ descriptor: Int32, at offset: Int, count: Int) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            let part = bytes.withUnsafeMutableBytes {
+                pread(descriptor, $0.baseAddress?.advanced(by: done), $0.count - done, offset + done)
+            }
+            if part < 0, errno == EINTR { continue }
+            guard part > 0 else { return nil }
+            done += part
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,191 @@
+import Collector
+import Foundation
+import SessionLog
+import Testing
+import TraceModel
+
+/// Recordings in segments, with an index, and as rings.
+@Suite(.timeLimit(.minutes(2))) struct SegmentLawTests {
+    private func json(_ snapshot: Snapshot) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(snapshot), as: UTF8.self)
+    }
+
+    private func withFolder(_ body: (String) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try body(folder)
+    }
+
+    /// What a live session does.
+    private func record(
+        _ inputs: [PipelineInput], into directory: String, _ retention: LogRetention = LogRetention()
+    ) throws -> (pipeline: CollectorPipeline, recorder: LogRecorder) {
+        var pipeline = CollectorPipeline()
+        var recorder = LogRecorder(
+            writer: try LogWriter(creating: directory, retention: retention), checkpointBytes: 20_000)
+        for input in inputs {
+            #expect(recorder.write(input) == nil)
+            pipeline.apply(input)
+            #expect(recorder.follow(pipeline) == nil)
+            _ = pipeline.takeUnidentifiedThreads()
+        }
+        #expect(recorder.flush() == nil)
+        return (pipeline, recorder)
+    }
+
+    private func open(_ directory: String) throws -> Replay {
+        Replay(RecordedInput(try LogReader(opening: directory)))
+    }
+
+    private func whole(_ directory: String) throws -> Snapshot {
+        var replay = try open(directory)
+        #expect(try !replay.advance(to: nil))
+        #expect(replay.shortfall == nil)
+        return replay.snapshot
+    }
+
+    private static func inputs(_ seed: UInt64) throws -> [PipelineInput] {
+        try SyntheticSession(SyntheticSession.Plan(seed: seed, rounds: 120, mishaps: seed % 2 == 0 ? 0 : 20)).inputs
+    }
+
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func `a session in segments is the session, and its index finds every instant`(seed: UInt64) throws {
+        try withFolder { folder in
+            let inputs = try Self.inputs(seed)
+            var cut = LogRetention()
+            cut.segmentBytes = 30_000
+            let live = try record(inputs, into: "\(folder)/cut", cut).pipeline
+            _ = try record(inputs, into: "\(folder)/one")
+            #expect(LogFile.segments(in: "\(folder)/cut").count > 2)
+            #expect(LogFile.segments(in: "\(folder)/one") == [1])
+            let expected = try json(live.snapshot())
+            #expect(try json(whole("\(folder)/one")) == expected, "seed \(seed)")
+            #expect(try json(whole("\(folder)/cut")) == expected, "seed \(seed)")
+
+            let window = live.snapshot().window
+            var random = SeededRandom(seed: seed)
+            var skipped = 0
+            for _ in 0..<12 {
+                let length = UInt64(window.endNanoseconds - window.startNanoseconds)
+                let time = HostTime(nanoseconds: window.startNanoseconds + Int64(random.next() % length))
+                var full = try open("\(folder)/one")
+                let there = try json(full.snapshot(at: time))
+                for name in ["cut", "one"] {
+                    var short = try open("\(folder)/\(name)")
+                    try short.skip(to: time)
+                    if short.facts != nil { skipped += 1 }
+                    #expect(try json(short.snapshot(at: time)) == there, "seed \(seed), \(time)")
+                    #expect(try !short.advance(to: nil))
+                    #expect(try json(short.snapshot) == expected, "seed \(seed), from \(time)")
+                }
+            }
+            #expect(skipped > 6, "the index was hardly used")
+        }
+    }
+
+    @Test func `an index that is damaged, cut or of another stream costs time and nothing else`() throws {
+        try withFolder { folder in
+            let live = try record(try Self.inputs(2), into: "\(folder)/run").pipeline
+            let window = live.snapshot().window
+            let time = HostTime(nanoseconds: window.endNanoseconds - 1000)
+            var full = try open("\(folder)/run")
+            let expected = try json(full.snapshot(at: time))
+            for name in ["index", "checkpoints"] {
+                let path = URL(filePath: "\(folder)/run/\(name)")
+                let bytes = try Data(contentsOf: path)
+                for damage in 0..<40 {
+                    var damaged = bytes
+                    if damage % 4 == 0 {
+                        damaged.removeLast(min(damaged.count, damage * bytes.count / 40))
+                    } else {
+                        let place = damaged.count - 1 - damage * 7 % damaged.count
+                        damaged[place] ^= UInt8(truncatingIfNeeded: 1 << (damage % 8))
+                    }
+                    try damaged.write(to: path)
+                    var replay = try open("\(folder)/run")
+                    try replay.skip(to: time)
+                    #expect(try json(replay.snapshot(at: time)) == expected, "\(name), damage \(damage)")
+                }
+                try bytes.write(to: path)
+            }
+        }
+    }
+
+    @Test func `a ring keeps the last of a session, in the space that it was given, and says when it begins`() throws {
+        try withFolder { folder in
+            let inputs = try Self.inputs(1)
+            var ring = LogRetention()
+            ring.segmentBytes = 20_000
+            ring.keptBytes = 60_000
+            let live = try record(inputs, into: "\(folder)/ring", ring).pipeline
+            let segments = LogFile.segments(in: "\(folder)/ring")
+            #expect((segments.first ?? 0) > 1 && segments.count >= 2)
+            let kept = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/ring").reduce(0) {
+                try $0 + Data(contentsOf: URL(filePath: "\(folder)/ring/\($1)")).count
+            }
+            #expect(kept <= 80_000, "\(kept)")
+            let (part, all) = (try whole("\(folder)/ring"), live.snapshot())
+            #expect(part.window.endNanoseconds == all.window.endNanoseconds)
+            #expect(part.window.startNanoseconds > all.window.startNanoseconds)
+            #expect(part.sources.map(\.name) == all.sources.map(\.name))
+            #expect(part.guests.map(\.name) == all.guests.map(\.name))
+            #expect(part.guests.allSatisfy { $0.clock?.quality != "absent" && $0.vcpus.count == 2 })
+        }
+    }
+
+    @Test func `a ring keeps at least the time that it was given`() throws {
+        try withFolder { folder in
+            var ring = LogRetention()
+            ring.keep(nanoseconds: 30_000_000)
+            let live = try record(try Self.inputs(2), into: "\(folder)/ring", ring).pipeline
+            let (part, all) = (try whole("\(folder)/ring").window, live.snapshot().window)
+            #expect(all.endNanoseconds - all.startNanoseconds > 60_000_000)
+            let kept = part.endNanoseconds - part.startNanoseconds
+            #expect(kept >= 30_000_000 && kept < 45_000_000, "\(kept)")
+        }
+    }
+
+    @Test func `what a ring holds can be saved while it goes on`() throws {
+        try withFolder { folder in
+            let inputs = try Self.inputs(2)
+            var ring = LogRetention()
+            ring.keep(nanoseconds: 30_000_000)
+            var (pipeline, recorder) = try record(Array(inputs[..<(inputs.count / 2)]), into: "\(folder)/ring", ring)
+            #expect(recorder.save(as: "\(folder)/saved", at: pipeline.horizon) == nil)
+            let middle = pipeline.horizon
+            for input in inputs[(inputs.count / 2)...] {
+                #expect(recorder.write(input) == nil)
+                pipeline.apply(input)
+                #expect(recorder.follow(pipeline) == nil)
+            }
+            #expect(recorder.flush() == nil)
+            #expect(recorder.save(as: "\(folder)/saved", at: middle)?.contains("File exists") == true)
+            var saved = try open("\(folder)/saved")
+            #expect(try !saved.advance(to: nil))
+            #expect(saved.shortfall == nil)
+            #expect(saved.horizon == middle)
+            #expect(try whole("\(folder)/ring").window.endNanoseconds == pipeline.snapshot().window.endNanoseconds)
+        }
+    }
+
+    @Test func `a program that ended while it began a segment left a readable recording`() throws {
+        try withFolder { folder in
+            var cut = LogRetention()
+            cut.segmentBytes = 30_000
+            let live = try record(try Self.inputs(2), into: "\(folder)/run", cut).pipeline
+            let last = try #require(LogFile.segments(in: "\(folder)/run").last)
+            let path = URL(filePath: "\(folder)/run/stream.\(last)")
+            let bytes = try Data(contentsOf: path)
+            for count in [0, 5, 8, 20, 30, 1000] {
+                try bytes[..<count].write(to: path)
+                var replay = try open("\(folder)/run")
+                #expect(try !replay.advance(to: nil))
+                #expect(replay.shortfall != nil, "\(count)")
+                #expect(replay.horizon < live.horizon && replay.eventCount > 0)
+            }
+        }
+    }
+}
