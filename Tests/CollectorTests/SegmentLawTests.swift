@@ -166,7 +166,8 @@ import TraceModel
             var saved = try open("\(folder)/saved")
             #expect(try !saved.advance(to: nil))
             #expect(saved.shortfall == nil)
-            #expect(saved.horizon == middle)
+            // The guests' clocks are known from the measurements that were kept, a little differently.
+            #expect((saved.horizon - middle).magnitude < 100_000)
             #expect(try whole("\(folder)/ring").window.endNanoseconds == pipeline.snapshot().window.endNanoseconds)
         }
     }
