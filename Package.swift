@@ -52,6 +52,8 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Views", dependencies: ["TraceModel"], swiftSettings: strict),
 
+        // Rules about what may not happen, as users type them, checked on snapshots.
+        .target(name: "Thresholds", dependencies: ["TraceModel"], swiftSettings: strict),
         // A value's whole state to bytes and back, for checkpoints of the analysis.
         .target(name: "StateCoding", swiftSettings: strict),
 
@@ -137,6 +139,7 @@ let package = Package(
         .testTarget(name: "TraceModelTests", dependencies: ["TraceModel"], swiftSettings: strict),
         .testTarget(name: "DecodingTests", dependencies: ["Decoding", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "TraceModel"], swiftSettings: strict),
+        .testTarget(name: "ThresholdsTests", dependencies: ["Thresholds", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "StateCodingTests", dependencies: ["StateCoding"], swiftSettings: strict),
         .testTarget(name: "TimelineTests", dependencies: ["TraceModel", "Timeline"], swiftSettings: strict),
         .testTarget(
