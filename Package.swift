@@ -52,6 +52,8 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "Views", dependencies: ["TraceModel"], swiftSettings: strict),
 
+        // Events as lines of text, and filters.
+        .target(name: "EventText", dependencies: ["TraceModel"], swiftSettings: strict + inlinedElsewhere),
         // Rules about what may not happen, as users type them, checked on snapshots.
         .target(name: "Thresholds", dependencies: ["TraceModel"], swiftSettings: strict),
         // A value's whole state to bytes and back, for checkpoints of the analysis.
@@ -98,7 +100,7 @@ let package = Package(
             dependencies: [
                 "TraceModel", "Capture", "Decoding", "Recorder", "Wire", "Transport", "Threading", "Timeline",
                 "Analysis",
-                "SessionLog", "Inventory", "StateCoding",
+                "SessionLog", "Inventory", "StateCoding", "Thresholds", "EventText",
             ], swiftSettings: strict),
         // The terminal: raw mode, keys, signals, the screen. Draws frames and decides nothing about them.
         .target(name: "Console", dependencies: ["TraceModel", "Views"], swiftSettings: strict),
@@ -106,7 +108,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "TraceModel", "Capture", "Collector", "CTF", "TraceFiles", "Views", "Console", "SessionLog", "Wire",
-                "Transport", "Threading",
+                "Transport", "Threading", "Thresholds", "EventText",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             // A recording for `tandem demo`: two guests of the lab, made by `tandem record` there.
@@ -140,6 +142,7 @@ let package = Package(
         .testTarget(name: "DecodingTests", dependencies: ["Decoding", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "ThresholdsTests", dependencies: ["Thresholds", "TraceModel"], swiftSettings: strict),
+        .testTarget(name: "EventTextTests", dependencies: ["EventText", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "StateCodingTests", dependencies: ["StateCoding"], swiftSettings: strict),
         .testTarget(name: "TimelineTests", dependencies: ["TraceModel", "Timeline"], swiftSettings: strict),
         .testTarget(

@@ -165,7 +165,9 @@ package struct CollectorPipeline: Codable {
 
     /// Releases what the watermarks allow into the analyzer.
     private mutating func analyze() {
-        guard let reached = Self.release(from: &merger, notAfter: limit, seenBy: observer, into: &analyzer), reached > horizon else {
+        guard let reached = Self.release(from: &merger, notAfter: limit, seenBy: observer, into: &analyzer),
+            reached > horizon
+        else {
             return
         }
         horizon = reached
@@ -188,6 +190,7 @@ package struct CollectorPipeline: Codable {
     ) -> HostTime? {
         merger.drain(notAfter: limit) { placed, range in
             observer.see?(placed, range)
+            if observer.replacesAnalysis { return }
             analyzer.apply(
                 placed.batch, times: placed.times, range: range, source: placed.source,
                 boundNanoseconds: placed.boundNanoseconds)

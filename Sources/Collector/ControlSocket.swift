@@ -17,9 +17,32 @@ package enum ControlSocket {
         return "/tmp/tandem-\(getuid())"
     }
 
+    /// In a directory that all may write to, somebody else may have made it first, to answer in our place or to listen.
+    static func refuseForeign(_ directory: String) throws(SessionError) {
+        var facts = stat()
+        guard lstat(directory, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR else {
+            throw SessionError("'\(directory)' for the control socket is no directory: remove it")
+        }
+        guard facts.st_uid == geteuid(), facts.st_mode & 0o022 == 0 else {
+            throw SessionError(
+                "'\(directory)' for the control socket belongs to somebody else, or others may write to it: remove it")
+        }
+    }
+
+    /// Removes the sockets that killed sessions left.
+    static func removeAbandoned() {
+        for path in candidates() {
+            let name = path.split(separator: "/").last ?? ""
+            // Its program is gone; a process that took the number since then has its own file made anew.
+            guard let pid = Int32(name.dropLast(".sock".count)), kill(pid, 0) != 0, errno == ESRCH else { continue }
+            unlink(path)
+        }
+    }
+
     /// Sockets of this user's sessions, newest first. Dead ones are among them; connecting tells.
     package static func candidates() -> [String] {
         let directory = directory()
+        guard (try? refuseForeign(directory)) != nil else { return [] }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         func date(_ path: String) -> Date {
             (try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date) ?? .distantPast
@@ -45,6 +68,8 @@ package final class ControlServer: Sendable {
         } catch {
             throw SessionError("creating '\(directory)' for the control socket failed: \(error.localizedDescription)")
         }
+        try ControlSocket.refuseForeign(directory)
+        ControlSocket.removeAbandoned()
         path = "\(directory)/\(getpid()).sock"
         listener = try Listener(.unix(path: path, hybridPort: nil))
         self.snapshot = snapshot
@@ -55,7 +80,17 @@ package final class ControlServer: Sendable {
 
     private func accept() {
         let clients = BoundedQueue<Int>(maximumWeight: Self.maximumClients)
-        while let connection = try? listener.accept(timeoutMilliseconds: nil) {
+        while true {
+            let accepted: Connection?
+            do throws(TransportError) {
+                accepted = try listener.accept(timeoutMilliseconds: nil)
+            } catch {
+                // Out of descriptors or memory, usually for a moment.
+                MonotonicClock.sleep(nanoseconds: 100_000_000)
+                continue
+            }
+            // Closed on this side.
+            guard let connection = accepted else { return }
             // A client holds one place in the queue for as long as it is served.
             guard clients.hasRoom(for: 1) else {
                 connection.close()

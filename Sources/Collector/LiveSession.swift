@@ -24,6 +24,7 @@ package final class LiveSession: @unchecked Sendable {
         var isStopping = false
         var isFinished = false
         var bytesWritten: UInt64 = 0
+        var savesAsked = 0
     }
 
     private let options: SessionOptions
@@ -37,12 +38,15 @@ package final class LiveSession: @unchecked Sendable {
     /// What the pipeline is told first, gathered while the session is set up.
     private var opening: [LogRecord] = []
     private let machines: MachineWatch
+    /// Belongs to the pipeline thread.
+    private var flightRecorder: FlightRecorder?
     /// Made by `prepare`.
     private var clocks: ClockPlan?
     /// How often the snapshot is renewed while events come.
     private static let snapshotNanoseconds: Int64 = 100_000_000
 
-    package init(options: SessionOptions, writer: LogWriter?) {
+    package init(options: SessionOptions, writer: LogWriter?, flightRecorder: FlightRecorder? = nil) {
+        self.flightRecorder = flightRecorder
         self.options = options
         self.writer = writer
         hello = LocalMachine.hello
@@ -196,6 +200,9 @@ package final class LiveSession: @unchecked Sendable {
         }
     }
 
+    /// Asks for a recording of what is kept now; a notice tells its name, or why there is none.
+    package func save() { lock.withLock { shared.savesAsked += 1 } }
+
     private func notice(_ text: String) { lock.withLock { shared.notices.append(text) } }
 
     // MARK: Pipeline thread
@@ -226,6 +233,7 @@ package final class LiveSession: @unchecked Sendable {
             }
             if let failure = recorder.flush() { fail(failure) }
             publish(pipeline, recorder)
+            save(pipeline, &recorder)
         }
         if let failure = recorder.flush() { fail(failure) }
         publish(pipeline, recorder)
@@ -247,6 +255,21 @@ package final class LiveSession: @unchecked Sendable {
         lock.withLock {
             shared.snapshot = snapshot
             shared.bytesWritten = recorder.bytesWritten
+        }
+    }
+
+    /// Saves when somebody asked, or a threshold does.
+    private func save(_ pipeline: CollectorPipeline, _ recorder: inout LogRecorder) {
+        let (asked, snapshot) = lock.withLock {
+            defer { shared.savesAsked = 0 }
+            return (shared.savesAsked, shared.snapshot)
+        }
+        let reason = flightRecorder?.reason(snapshot)
+        guard asked > 0 || reason != nil, let directory = flightRecorder?.nextDirectory() else { return }
+        if let problem = recorder.save(as: directory, at: pipeline.horizon) {
+            notice("saving as \(directory) failed: \(problem)")
+        } else {
+            notice("saved as \(directory)\(reason.map { " (\($0))" } ?? "")")
         }
     }
 

@@ -15,11 +15,12 @@ package final class RecordedInput: SessionInput {
     package var progress: Double { reader.progress }
 
     /// Goes to the last checkpoint of the index that is not after `time`, and gives the pipeline that goes on from there. Nil
-    /// when there is none of this version, and nothing has changed.
-    func resume(notAfter time: HostTime) throws -> CollectorPipeline? {
+    /// when there is none of this version later than `past`, and nothing has changed.
+    func resume(notAfter time: HostTime, after past: HostTime) throws -> CollectorPipeline? {
         let begin = reader.position
         guard reader.isFromBeginning,
-            let (entry, bytes) = LogIndexReader(in: reader.directory).checkpoint(notAfter: time)
+            let (entry, bytes) = LogIndexReader(in: reader.directory).checkpoint(notAfter: time),
+            entry.time > past
         else { return nil }
         do {
             var checkpoint = try StateDecoder.decode(LogCheckpoint.self, from: bytes)

@@ -8,9 +8,11 @@ package struct Replay {
 
     package init(_ input: any SessionInput) { self.input = input }
 
-    /// Goes as close before `time` as the input's index knows a way, if it does. Before anything else is asked.
+    /// Goes as close before `time` as the input's index knows a way, if that is forward.
     package mutating func skip(to time: HostTime) throws {
-        guard let recorded = input as? RecordedInput, let resumed = try recorded.resume(notAfter: time) else { return }
+        guard let recorded = input as? RecordedInput,
+            let resumed = try recorded.resume(notAfter: time, after: pipeline.analyzedUntil)
+        else { return }
         pipeline = resumed
     }
 
@@ -37,7 +39,29 @@ package struct Replay {
         return pipeline.isHeld ? pipeline.snapshot(at: time) : pipeline.snapshot()
     }
 
+    /// The same of an instant as people say it.
+    package mutating func snapshot(at time: SessionTime) throws -> Snapshot {
+        try snapshot(at: try seek(time))
+    }
+
+    /// Begins, if it has not, and goes as close before `time` as the index knows a way.
+    package mutating func seek(_ time: SessionTime) throws -> HostTime {
+        while pipeline.facts == nil, let next = try input.next() { pipeline.apply(next) }
+        guard let facts = pipeline.facts else { return HostTime(nanoseconds: 0) }
+        let instant = time.instant(in: facts)
+        try skip(to: instant)
+        return instant
+    }
+
+    /// Everything at the end.
+    package mutating func end() throws -> Snapshot {
+        _ = try advance(to: nil)
+        return pipeline.snapshot()
+    }
+
     package var horizon: HostTime { pipeline.horizon }
+    /// How far the analysis is; the horizon may lie before it.
+    package var reached: HostTime { pipeline.analyzedUntil }
     package var facts: SessionFacts? { pipeline.facts }
     package var snapshot: Snapshot { pipeline.snapshot() }
     package var eventCount: UInt64 { pipeline.eventCount }

@@ -5,6 +5,8 @@ package import Timeline
 /// No part of the pipeline's state: a checkpoint has none.
 struct RunObserver: Codable {
     var see: ((PlacedBatch, Range<Int>) -> Void)?
+    /// Nobody asks for states: the analysis gets nothing.
+    var replacesAnalysis = false
 
     private enum None: CodingKey {}
 
@@ -18,4 +20,10 @@ struct RunObserver: Codable {
 extension CollectorPipeline {
     /// Gives `see` the runs from here on, each before the analysis has it.
     package mutating func observe(_ see: @escaping (PlacedBatch, Range<Int>) -> Void) { observer.see = see }
+
+    /// Gives `see` the runs instead of the analysis.
+    mutating func divert(to see: @escaping (PlacedBatch, Range<Int>) -> Void) {
+        observer.see = see
+        observer.replacesAnalysis = true
+    }
 }

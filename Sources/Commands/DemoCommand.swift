@@ -15,7 +15,7 @@ struct DemoCommand: ParsableCommand {
             throw ValidationError("--format is one of table, json, csv")
         }
         // The recording is as long as the demonstration may be, times this.
-        let source = ReplaySource(
+        let source = try ReplaySource(
             try SessionFiles.open(SessionPaths(path: try DemoRecording.directory())), speed: DemoRecording.speed)
         try Player(source: source, format: format).play()
     }

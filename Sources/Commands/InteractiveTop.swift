@@ -50,6 +50,7 @@ private final class Feed: @unchecked Sendable {
                 session.publish(snapshot)
                 stopped.wait(nanoseconds: Int64(intervalMilliseconds.load(ordering: .relaxed)) * 1_000_000)
             }
+            while source.staysOpen, stopped.value == .none { stopped.wait(nanoseconds: 1_000_000_000) }
         } catch {
             lock.withLock { storedFailure = error }
         }

@@ -6,24 +6,33 @@ import Threading
 /// Counts the signals that ask us to end, so that the loop that looks after the session decides what they mean.
 final class SignalCounter: Sendable {
     private let counter = Atomic<Int>(0)
+    private let marks = Atomic<Int>(0)
 
-    /// Blocks the signals in every thread made from now on and counts them in one of its own.
-    init(_ signals: [Int32]) {
+    /// Blocks the signals in every thread made from now on and counts them in one of its own; `mark`, which asks for something
+    /// else than an end, apart from the others.
+    init(_ signals: [Int32], mark: Int32? = nil) {
         var set = sigset_t()
         sigemptyset(&set)
         for signal in signals { sigaddset(&set, signal) }
+        if let mark { sigaddset(&set, mark) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         let waited = set
         Threading.Thread.start("signals") { [self] in
             while true {
                 var set = waited
                 var signal: Int32 = 0
-                if sigwait(&set, &signal) == 0 { counter.add(1, ordering: .relaxed) }
+                guard sigwait(&set, &signal) == 0 else { continue }
+                if signal == mark {
+                    marks.add(1, ordering: .relaxed)
+                } else {
+                    counter.add(1, ordering: .relaxed)
+                }
             }
         }
     }
 
     var count: Int { counter.load(ordering: .relaxed) }
+    var markCount: Int { marks.load(ordering: .relaxed) }
 }
 
 enum Terminal {

@@ -4,6 +4,7 @@ import Console
 import Glibc
 import SessionLog
 import Threading
+import Thresholds
 import TraceModel
 import Views
 
@@ -18,6 +19,8 @@ struct RecordCommand: ParsableCommand {
     private static let options: [SessionArguments.Option] = [
         .init("-o", "--output", takesValue: true), .init("-d", "--duration", takesValue: true),
         .init("-q", "--quiet", takesValue: false), .init("--format", takesValue: true),
+        .init("--max-size", takesValue: true), .init("--rotate", takesValue: true),
+        .init("--keep-last", takesValue: true), .init("--save-on", takesValue: true),
         .init("-h", "--help", takesValue: false),
     ]
 
@@ -29,8 +32,12 @@ struct RecordCommand: ParsableCommand {
         }
         let directory = settings.directory ?? SessionHelp.defaultDirectory(now: time(nil))
         let options = try settings.session.options()
-        let writer = try LogWriter(creating: directory)
-        let session = LiveSession(options: options, writer: writer)
+        let writer = try LogWriter(creating: directory, retention: settings.retention)
+        let session = LiveSession(
+            options: options, writer: writer,
+            flightRecorder: FlightRecorder(
+                directory: directory, thresholds: settings.thresholds,
+                quietNanoseconds: settings.retention.keptNanoseconds ?? Settings.quietNanoseconds))
         do {
             try session.prepare()
         } catch {
@@ -49,6 +56,10 @@ struct RecordCommand: ParsableCommand {
         var isQuiet = false
         var format = OutputFormat.table
         var wantsHelp = false
+        var retention = LogRetention()
+        var thresholds: [Threshold] = []
+        /// Between two saves by thresholds, when no time says how much is kept.
+        static let quietNanoseconds: Int64 = 60_000_000_000
 
         init(_ arguments: [String]) throws {
             session = try SessionArguments.parse(arguments, verbOptions: RecordCommand.options)
@@ -60,10 +71,34 @@ struct RecordCommand: ParsableCommand {
                         throw SessionArguments.Problem(description: "-d '\(value ?? "")' is not a number of seconds")
                     }
                     seconds = number
+                case "--max-size", "--rotate", "--keep-last", "--save-on": try keep(name, value ?? "")
                 case "-q": isQuiet = true
                 case "--format": format = try OutputFormat(argument: value)
                 default: wantsHelp = true
                 }
+            }
+            if !thresholds.isEmpty, !retention.isRing {
+                throw SessionArguments.Problem(
+                    description: "--save-on saves what --keep-last or --max-size keeps: give one of them too")
+            }
+        }
+
+        private mutating func keep(_ name: String, _ value: String) throws {
+            func problem(_ what: String) -> SessionArguments.Problem {
+                SessionArguments.Problem(description: "\(name) '\(value)' is \(what)")
+            }
+            switch name {
+            case "--keep-last":
+                guard let time = Quantities.nanoseconds(value, unit: "s"), time >= 1_000_000_000 else {
+                    throw problem("no time of a second or more, such as 60s or 10m")
+                }
+                retention.keep(nanoseconds: time)
+            case "--save-on": thresholds.append(try Threshold(value))
+            default:
+                guard let bytes = Quantities.bytes(value), bytes >= LogRetention.leastSegmentBytes else {
+                    throw problem("no size of 1M or more, such as 512M or 2G")
+                }
+                if name == "--rotate" { retention.segmentBytes = bytes } else { retention.keep(bytes: bytes) }
             }
         }
     }
@@ -74,7 +109,7 @@ private final class Recording {
     private let session: LiveSession
     private let settings: RecordCommand.Settings
     private let directory: String
-    private let signals = SignalCounter([SIGINT, SIGTERM, SIGHUP])
+    private let signals = SignalCounter([SIGINT, SIGTERM, SIGHUP], mark: SIGUSR1)
     private let status = StatusLine(descriptor: STDERR_FILENO)
     private var stopCount = 0
 
@@ -106,16 +141,25 @@ private final class Recording {
     private func follow(_ child: ChildProcess?) {
         let begin = MonotonicClock.nanoseconds()
         var previous: Snapshot?
-        while !session.wait(nanoseconds: 500_000_000) {
+        var shownAt = begin
+        var savesAsked = 0
+        // Often enough to end when it was asked for, and to the millisecond when a time was given.
+        while !session.wait(nanoseconds: Recording.stepNanoseconds(sinceBegin: begin, seconds: settings.seconds)) {
             for notice in session.takeNotices() { status.note("tandem: \(notice)") }
-            let elapsed = Double(MonotonicClock.nanoseconds() - begin) / 1e9
+            let now = MonotonicClock.nanoseconds()
+            let elapsed = Double(now - begin) / 1e9
+            if signals.markCount > savesAsked {
+                savesAsked = signals.markCount
+                session.save()
+            }
             let isOver = settings.seconds.map { elapsed >= $0 } ?? false || child.map { !$0.isRunning } ?? false
             switch (signals.count, stopCount) {
             case (2..., ...1): abort()
             case (1..., 0): stop("stopping: draining the guests …")
             default: if isOver, stopCount == 0 { stop(nil) }
             }
-            guard !settings.isQuiet else { continue }
+            guard !settings.isQuiet, now - shownAt >= 500_000_000 else { continue }
+            shownAt = now
             let current = session.snapshot
             status.show { width in
                 ProgressLine.render(
@@ -125,6 +169,12 @@ private final class Recording {
             previous = current
         }
         for notice in session.takeNotices() { status.note("tandem: \(notice)") }
+    }
+
+    private static func stepNanoseconds(sinceBegin begin: Int64, seconds: Double?) -> Int64 {
+        guard let seconds else { return 20_000_000 }
+        let left = begin + Int64(seconds * 1e9) - MonotonicClock.nanoseconds()
+        return left > 0 ? min(20_000_000, left) : 20_000_000
     }
 
     private func stop(_ text: String?) {

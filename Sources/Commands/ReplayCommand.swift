@@ -1,4 +1,5 @@
 import ArgumentParser
+import Collector
 import Glibc
 import Views
 
@@ -12,6 +13,12 @@ struct ReplayCommand: ParsableCommand {
     @Option(help: "How many times faster than it happened, or 'max': no view, only the result.")
     var speed = "1"
 
+    @Option(help: ArgumentHelp("Begin at this instant, such as 12.5 (seconds after the start).", valueName: "time"))
+    var from: SessionTime?
+
+    @Option(help: ArgumentHelp("End at this instant.", valueName: "time"))
+    var to: SessionTime?
+
     @Option(help: "Output format of the result: table, json or csv.")
     var format = "table"
 
@@ -23,7 +30,8 @@ struct ReplayCommand: ParsableCommand {
         guard speed == "max" || number.map({ $0 > 0 && $0.isFinite }) == true else {
             throw ValidationError("--speed is a number above 0, or max")
         }
-        let source = ReplaySource(try session.open(), speed: speed == "max" ? nil : number)
+        let source = try ReplaySource(
+            try session.open(), speed: speed == "max" ? nil : number, from: from, to: to, staysOpen: true)
         try Player(source: source, format: format).play()
     }
 }

@@ -29,6 +29,11 @@ enum SessionHelp {
         \(session)
           -o DIRECTORY        where the recording goes (default: tandem-DATE-TIME.tandem)
           -d SECONDS          stop after this time
+          --keep-last TIME    flight recorder: keep the last TIME (60s, 10m) and remove what is older
+          --max-size SIZE     keep the newest SIZE (512M, 2G) on disk
+          --save-on RULE      with one of these: save what is kept, as DIRECTORY-saved-N, when RULE is broken, such as
+                              ready>500us, web1/0:preempted>2ms, ready>20%, lost>0; repeatable. SIGUSR1 saves too
+          --rotate SIZE       begin a new file of the recording whenever one has SIZE
           --format FORMAT     of the summary: table (default), json, csv
           -q                  no progress line
         """

@@ -9,7 +9,13 @@ protocol SnapshotSource: AnyObject {
     func next() throws -> Snapshot?
     /// Why it ended before its time.
     var problem: String? { get }
+    /// A view of it stays at the end until the user leaves.
+    var staysOpen: Bool { get }
     func close()
+}
+
+extension SnapshotSource {
+    var staysOpen: Bool { false }
 }
 
 /// What `tandem top` shows.
@@ -65,8 +71,18 @@ final class ReplaySource: SnapshotSource {
     private var isAtEnd = false
     private var hasShownEnd = false
 
-    init(_ input: any SessionInput, speed: Double?) {
+    private let end: SessionTime?
+    let staysOpen: Bool
+
+    /// From and to instants of the session; nil for its beginning and end.
+    init(
+        _ input: any SessionInput, speed: Double?, from: SessionTime? = nil, to end: SessionTime? = nil,
+        staysOpen: Bool = false
+    ) throws {
         replay = Replay(input)
+        self.end = end
+        self.staysOpen = staysOpen
+        if let from { _ = try replay.snapshot(at: from) }
         self.speed = speed
     }
 
@@ -77,28 +93,39 @@ final class ReplaySource: SnapshotSource {
 
     /// The rest, as fast as it can be read.
     func finish() throws {
-        if !isAtEnd { isAtEnd = try !replay.advance(to: nil) }
+        if !isAtEnd { try goToEnd() }
     }
 
-    var snapshot: Snapshot { replay.snapshot }
+    private func goToEnd() throws {
+        isAtEnd = true
+        last = if let end { try replay.snapshot(at: end) } else { try replay.end() }
+    }
+
+    private var last: Snapshot?
+
+    var snapshot: Snapshot { last ?? replay.snapshot }
 
     func next() throws -> Snapshot? {
         if isAtEnd {
             defer { hasShownEnd = true }
-            return hasShownEnd ? nil : replay.snapshot
+            return hasShownEnd ? nil : snapshot
         }
         let now = MonotonicClock.nanoseconds()
         if begin == nil {
-            isAtEnd = try !replay.advance(to: replay.horizon.advanced(by: 1))
-            begin = (now, replay.horizon)
+            if replay.facts == nil { isAtEnd = try !replay.advance(to: HostTime(nanoseconds: .min)) }
+            begin = (now, replay.reached)
         }
-        if let speed, let begin {
-            let elapsed = Double(now - begin.wall) * speed
-            isAtEnd = try !replay.advance(to: begin.host.advanced(by: Int64(elapsed)))
+        guard let speed, let begin else {
+            try goToEnd()
+            return snapshot
+        }
+        let time = begin.host.advanced(by: Int64(Double(now - begin.wall) * speed))
+        if let end, let facts = replay.facts, time >= end.instant(in: facts) {
+            try goToEnd()
         } else {
-            isAtEnd = try !replay.advance(to: nil)
+            isAtEnd = try !replay.advance(to: time)
         }
-        return replay.snapshot
+        return snapshot
     }
 
     func close() {}

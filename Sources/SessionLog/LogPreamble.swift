@@ -39,6 +39,8 @@ package struct LogPreamble: Sendable {
                 sources[source]?.clock = old.filter { if case .clock = $0 { true } else { false } } + new
             }
         case .message: break
+        // Megabytes that only exports need: not worth their space in every segment.
+        case .symbols: break
         }
     }
 

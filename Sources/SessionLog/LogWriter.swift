@@ -79,6 +79,7 @@ package final class LogWriter {
     /// Takes the recording back: the session never began. A directory that was there before stays.
     package func discard() {
         for segment in segments { unlink(LogFile.path(directory, segment: segment.number)) }
+        for name in [LogIndex.indexName, LogIndex.checkpointsName] { unlink("\(directory)/\(name)") }
         if isDirectoryOurs { rmdir(directory) }
     }
 

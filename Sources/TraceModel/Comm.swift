@@ -48,6 +48,18 @@ package struct Comm: Hashable, Sendable, Codable {
         return first & mask(prefix.first) == prefix.first && last & mask(prefix.last) == prefix.last
     }
 
+    /// The bytes before the first NUL, as they are; returns how many there are.
+    @inlinable
+    package func copy(to bytes: inout InlineArray<16, UInt8>) -> Int {
+        for index in 0..<16 {
+            let word = (index < 8 ? first : last).littleEndian
+            let byte = UInt8(truncatingIfNeeded: word &>> (8 &* UInt64(truncatingIfNeeded: index & 7)))
+            if byte == 0 { return index }
+            bytes[index] = byte
+        }
+        return 16
+    }
+
     /// The name for people: up to the first NUL, invalid UTF-8 and control characters (terminal escapes!) replaced.
     ///
     /// A guest chooses its task names freely, so nothing else may print one.

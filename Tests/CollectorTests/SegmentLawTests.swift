@@ -51,7 +51,7 @@ import TraceModel
         try SyntheticSession(SyntheticSession.Plan(seed: seed, rounds: 120, mishaps: seed % 2 == 0 ? 0 : 20)).inputs
     }
 
-    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    @Test(arguments: 1...2 as ClosedRange<UInt64>)
     func `a session in segments is the session, and its index finds every instant`(seed: UInt64) throws {
         try withFolder { folder in
             let inputs = try Self.inputs(seed)
@@ -68,7 +68,7 @@ import TraceModel
             let window = live.snapshot().window
             var random = SeededRandom(seed: seed)
             var skipped = 0
-            for _ in 0..<12 {
+            for _ in 0..<5 {
                 let length = UInt64(window.endNanoseconds - window.startNanoseconds)
                 let time = HostTime(nanoseconds: window.startNanoseconds + Int64(random.next() % length))
                 var full = try open("\(folder)/one")
@@ -82,7 +82,7 @@ import TraceModel
                     #expect(try json(short.snapshot) == expected, "seed \(seed), from \(time)")
                 }
             }
-            #expect(skipped > 6, "the index was hardly used")
+            #expect(skipped > 3, "the index was hardly used")
         }
     }
 
@@ -96,10 +96,10 @@ import TraceModel
             for name in ["index", "checkpoints"] {
                 let path = URL(filePath: "\(folder)/run/\(name)")
                 let bytes = try Data(contentsOf: path)
-                for damage in 0..<40 {
+                for damage in 0..<8 {
                     var damaged = bytes
                     if damage % 4 == 0 {
-                        damaged.removeLast(min(damaged.count, damage * bytes.count / 40))
+                        damaged.removeLast(min(damaged.count, damage * bytes.count / 8))
                     } else {
                         let place = damaged.count - 1 - damage * 7 % damaged.count
                         damaged[place] ^= UInt8(truncatingIfNeeded: 1 << (damage % 8))

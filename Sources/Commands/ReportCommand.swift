@@ -1,0 +1,174 @@
+import ArgumentParser
+import Collector
+import EventText
+import Glibc
+import SessionLog
+import TraceModel
+import Views
+
+/// `tandem report`: what a session was, as a summary, at an instant, or event by event.
+struct ReportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "report", abstract: "What a session was: summary, any instant, any window, every event.",
+        discussion: """
+            Instants count from the session's start: 12.5 (seconds), 500ms; or @8131.000204112, a time that a list of events \
+            shows.
+
+              tandem report run.tandem                        totals of the whole session
+              tandem report run.tandem --at 12.5              every machine, vCPU and guest task at that instant
+              tandem report run.tandem --from 10 --to 12      what happened in between
+              tandem report run.tandem --events -F 'sched_switch:next_pid == 0' --ts-diff
+              tandem report trace.dat -A trace-g1.dat         the same of what trace-cmd recorded
+            """)
+
+    @OptionGroup var session: SessionFileArguments
+
+    @Option(help: ArgumentHelp("The state of everything at this instant.", valueName: "time"))
+    var at: SessionTime?
+
+    @Option(help: ArgumentHelp("The beginning of the window.", valueName: "time"))
+    var from: SessionTime?
+
+    @Option(help: ArgumentHelp("The end of the window.", valueName: "time"))
+    var to: SessionTime?
+
+    @Option(help: "Output format: table, json or csv.")
+    var format = OutputFormat.table
+
+    @Option(
+        help: ArgumentHelp(
+            "Rows of --format csv: \(CSVTable.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "name"))
+    var table = CSVTable.vcpus
+
+    @Flag(help: "List the events of all machines in one order.")
+    var events = false
+
+    @OptionGroup(title: "Options of --events") var listing: ListingOptions
+
+    func validate() throws {
+        guard at == nil || from == nil && to == nil && !events else {
+            throw ValidationError("--at is one instant: it goes with none of --from, --to and --events")
+        }
+        guard events || listing.isEmpty else {
+            throw ValidationError("-F, --cpu and the times are options of --events")
+        }
+    }
+
+    func run() throws {
+        let input = try session.open()
+        if events { return try list(input) }
+        var replay = Replay(input)
+        if let at {
+            let snapshot = try replay.snapshot(at: at)
+            emit(snapshot, before: nil) { InstantView.render(snapshot, width: $0).plainText }
+        } else if from != nil || to != nil {
+            let before = try from.map { try replay.snapshot(at: $0) }
+            let after = try to.map { try replay.snapshot(at: $0) } ?? replay.end()
+            emit(after, before: before) { width in
+                TopView.text(current: after, previous: before, options: Self.plain, width: width).plainText
+            }
+        } else {
+            let snapshot = try replay.end()
+            emit(snapshot, before: nil) { SummaryView.render(snapshot, width: $0).plainText }
+        }
+        if let shortfall = replay.shortfall { throw SessionArguments.Problem(description: shortfall) }
+    }
+
+    private static var plain: TopOptions {
+        var options = TopOptions()
+        options.isInteractive = false
+        return options
+    }
+
+    /// A window is two snapshots: totals at its beginning and at its end.
+    private func emit(_ snapshot: Snapshot, before: Snapshot?, _ text: (Int) -> String) {
+        switch format {
+        case .table: print(text(Terminal.width ?? 120))
+        case .json:
+            if let before { print(SnapshotJSON.text(before)) }
+            print(SnapshotJSON.text(snapshot))
+        case .csv:
+            print(table.header + (before.map(table.rows) ?? "") + table.rows(snapshot), terminator: "")
+        }
+    }
+
+    private func list(_ input: any SessionInput) throws {
+        var selection = try listing.selection()
+        (selection.from, selection.to) = (from, to)
+        let events = EventListing(input, selection, listing.options)
+        try events.run { bytes in
+            var at = 0
+            while at < bytes.count {
+                let count = write(STDOUT_FILENO, bytes.baseAddress?.advanced(by: at), bytes.count - at)
+                if count < 0, errno == EINTR { continue }
+                // 'head' has seen enough.
+                if count < 0, errno == EPIPE { return false }
+                guard count > 0 else {
+                    throw SessionArguments.Problem(
+                        description: "writing the events failed: \(String(cString: strerror(errno)))")
+                }
+                at += count
+            }
+            return true
+        }
+        if let shortfall = events.shortfall { throw SessionArguments.Problem(description: shortfall) }
+    }
+}
+
+/// How the list of events looks, in the words of `trace-cmd report`.
+struct ListingOptions: ParsableArguments {
+    @Option(
+        name: .customShort("F"),
+        help: ArgumentHelp(
+            "Only these events: EVENT[,EVENT][:EXPRESSION], such as 'sched_switch:next_pid == 5'; repeatable.",
+            valueName: "filter"))
+    var filters: [String] = []
+
+    @Option(help: ArgumentHelp("Only events of these CPUs: 0,2-3.", valueName: "list"))
+    var cpu: String?
+
+    @Flag(help: "Show how much later than the line before an event was, in nanoseconds.")
+    var tsDiff = false
+
+    @Flag(help: "Times count from the session's start.")
+    var alignTs = false
+
+    @Flag(help: "Times are nanoseconds, as one number.")
+    var rawTs = false
+
+    @Option(help: ArgumentHelp("Stop after so many events.", valueName: "count"))
+    var first: Int?
+
+    var isEmpty: Bool { filters.isEmpty && cpu == nil && !tsDiff && !alignTs && !rawTs && first == nil }
+
+    var options: EventPrinter.Options {
+        var options = EventPrinter.Options()
+        options.showsDifference = tsDiff
+        options.isRaw = rawTs
+        return options
+    }
+
+    func selection() throws -> EventListing.Selection {
+        var selection = EventListing.Selection()
+        selection.filters = try filters.map { text throws(EventFilter.Problem) in try EventFilter(text) }
+        selection.isAligned = alignTs
+        selection.first = first
+        for part in cpu?.split(separator: ",") ?? [] {
+            let ends = part.split(separator: "-", maxSplits: 1).map { Int($0) }
+            guard let low = ends.first ?? nil, let high = ends.last ?? nil, 0 <= low, low <= high, high < Limits.cpus
+            else {
+                throw ValidationError("--cpu '\(cpu ?? "")' is no list of CPUs such as 0,2-3")
+            }
+            selection.cpus.formUnion(low...high)
+        }
+        return selection
+    }
+}
+
+extension SessionTime: ExpressibleByArgument {
+    package init?(argument: String) { self.init(argument) }
+}
+
+extension OutputFormat: ExpressibleByArgument {}
+
+extension CSVTable: ExpressibleByArgument {}
