@@ -23,6 +23,36 @@ struct AgainstTraceCmdTests {
         for file in files { try check(file) }
     }
 
+    @Test(.enabled(if: traceCmd != nil, "needs trace-cmd"), arguments: [ByteOrder.little, .big])
+    func `trace-cmd reports what we write, with its losses`(order: ByteOrder) throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/trace.dat"
+        let times = (0..<300).map { UInt64(1_000_000_000) + $0 * 70_000_000_000 }
+        let marks = [
+            LossMark(index: 100, place: .ringBuffer, count: 5), LossMark(index: 200, place: .ringBuffer, count: nil),
+        ]
+        try Files.write(SyntheticFile.bytes(order: order, events: [1: times], losses: [1: marks]) { _ in }, to: path)
+        let report = try ChildProcess([try #require(Self.traceCmd), "report", "-t", "-i", path])
+        var lines = LineReader(report.output)
+        var events: [String] = []
+        var losses: [(before: Int, text: String)] = []
+        while let line = lines.next() {
+            let text = String(decoding: line, as: UTF8.self)
+            if text.contains("DROPPED") { losses.append((events.count, text)) }
+            if text.contains("tick:") { events.append(text) }
+        }
+        let isReported = report.wait()
+        #expect(isReported)
+        #expect(events.count == times.count)
+        for (index, event) in events.enumerated() {
+            let seconds = times[index] / 1_000_000_000
+            #expect(event.contains("a task-42") && event.contains("[001]"), "\(event)")
+            #expect(event.contains(" \(seconds).000000000: tick:") && event.hasSuffix(" \(index)"), "\(event)")
+        }
+        #expect(losses.map(\.before) == [100, 200])
+        #expect(losses.first?.text.contains("5 EVENTS DROPPED") == true)
+    }
+
     private func check(_ path: String) throws {
         let traceCmd = try #require(Self.traceCmd)
         let folder = try TemporaryFolder()
