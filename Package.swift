@@ -77,7 +77,8 @@ let package = Package(
         // CTF traces of LTTng and perf, through libbabeltrace2: files and live sessions in, traces out. Must never merge
         // sources or decide what an event means.
         .target(
-            name: "CTF", dependencies: ["TraceModel", "Decoding", "SessionLog", "Timeline", "Wire", "CBabeltrace2"],
+            name: "CTF",
+            dependencies: ["TraceModel", "Decoding", "SessionLog", "Threading", "Timeline", "Wire", "CBabeltrace2"],
             swiftSettings: strict),
         // trace.dat files on disk: mapped and decompressed for the room that reads them, and turned into recordings and back.
         .target(
@@ -99,7 +100,7 @@ let package = Package(
             name: "Collector",
             dependencies: [
                 "TraceModel", "Capture", "Decoding", "Recorder", "Wire", "Transport", "Threading", "Timeline",
-                "Analysis",
+                "CTF", "Analysis",
                 "SessionLog", "Inventory", "StateCoding", "Thresholds", "EventText",
             ], swiftSettings: strict),
         // The terminal: raw mode, keys, signals, the screen. Draws frames and decides nothing about them.
@@ -129,7 +130,7 @@ let package = Package(
             name: "tandem-bench",
             dependencies: [
                 "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog", "Collector", "TraceFiles",
-                "RecordingSupport", "Views",
+                "CTF", "RecordingSupport", "Views",
             ],
             path: "Tests/Benchmarks", swiftSettings: strict),
         // A private tracefs instance and child processes, for integration tests and benchmarks. No Foundation.

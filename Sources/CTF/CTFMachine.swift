@@ -202,7 +202,7 @@ enum CTFRelations {
     }
 
     /// A guest's wall clock may have been set from a clock chip that knows only seconds.
-    private static func byWallClocks(_ ticks: TraceTicks?, _ offset: Int64) -> GivenClock {
+    static func byWallClocks(_ ticks: TraceTicks?, _ offset: Int64) -> GivenClock {
         let ticks = ticks ?? TraceTicks(0)
         return GivenClock(
             knots: [

@@ -125,7 +125,7 @@ final class StreamSink {
 
     // MARK: Messages
 
-    private func take(_ message: OpaquePointer) {
+    func take(_ message: OpaquePointer) {
         switch bt_message_get_type(message) {
         case BT_MESSAGE_TYPE_EVENT: takeEvent(message)
         case BT_MESSAGE_TYPE_STREAM_BEGINNING: takeBeginning(message)

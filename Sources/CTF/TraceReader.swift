@@ -66,7 +66,7 @@ final class TraceReader {
         }
     }
 
-    private static func facts(of trace: OpaquePointer) -> Facts {
+    static func facts(of trace: OpaquePointer) -> Facts {
         var facts = Facts()
         if let uuid = bt_trace_get_uuid(trace) { facts.uuid = UUIDText.text(uuid) }
         for index in 0..<min(bt_trace_get_environment_entry_count(trace), UInt64(Limits.environmentEntries)) {

@@ -1,3 +1,4 @@
+import CTF
 import Capture
 import Inventory
 package import SessionLog
@@ -27,21 +28,27 @@ package final class LiveSession: @unchecked Sendable {
         var savesAsked = 0
     }
 
-    private let options: SessionOptions
+    let options: SessionOptions
     private let writer: LogWriter?
     private let hello: Hello
-    private let queue = BoundedQueue<PipelineInput>(maximumWeight: 64 << 20)
+    let queue = BoundedQueue<PipelineInput>(maximumWeight: 64 << 20)
     private let lock = ConditionLock()
     private var shared = Shared()
-    private var host: HostTracer?
+    var host: HostTracer?
     private var links: [GuestLink] = []
+    /// LTTng sessions, the host's among them where there is one.
+    var feeds: [LiveFeed] = []
+    /// Where the host's LTTng session is when ours begins.
+    var feedStart: HostTime?
+    /// From the zero of its clock to 1970.
+    var feedZero: Int64?
     /// What the pipeline is told first, gathered while the session is set up.
-    private var opening: [LogRecord] = []
+    var opening: [LogRecord] = []
     private let machines: MachineWatch
     /// Belongs to the pipeline thread.
     private var flightRecorder: FlightRecorder?
     /// Made by `prepare`.
-    private var clocks: ClockPlan?
+    var clocks: ClockPlan?
     /// How often the snapshot is renewed while events come.
     private static let snapshotNanoseconds: Int64 = 100_000_000
 
@@ -57,15 +64,21 @@ package final class LiveSession: @unchecked Sendable {
 
     /// Sets everything up on the host and in every guest. Throws what is wrong before anything is traced.
     package func prepare() throws {
-        let clocks = try ClockPlan(options)
-        self.clocks = clocks
-        let host = try HostTracer(options: options, clock: clocks.host.clock, queue: queue)
-        self.host = host
         do {
-            try connectGuests(host, clocks)
+            if let url = options.lttngHost {
+                try followHost(url)
+            } else {
+                let clocks = try ClockPlan(options)
+                self.clocks = clocks
+                let host = try HostTracer(options: options, clock: clocks.host.clock, queue: queue)
+                self.host = host
+                try connectGuests(host, clocks)
+            }
+            try followGuests()
         } catch {
-            host.close()
+            host?.close()
             for link in links { link.abort() }
+            for feed in feeds { feed.stop() }
             throw error
         }
     }
@@ -131,12 +144,13 @@ package final class LiveSession: @unchecked Sendable {
 
     /// Tracing on, everywhere.
     package func start() {
-        lock.withLock { shared.openSources = links.count + 1 }
+        lock.withLock { shared.openSources = links.count + feeds.count + (host == nil ? 0 : 1) }
         let facts = LocalMachine.sessionFacts(
-            start: clocks?.host.now() ?? HostTime(nanoseconds: 0), options: options)
+            start: feedStart ?? clocks?.host.now() ?? HostTime(nanoseconds: 0), options: options)
         for record in [.session(facts)] + opening { queue.put(.record(record), weight: 256) }
         Thread.start("pipeline") { [self] in runPipeline() }
         host?.run()
+        for feed in feeds { feed.run() }
         for link in links {
             do {
                 try link.run()
@@ -152,11 +166,12 @@ package final class LiveSession: @unchecked Sendable {
     /// The guests first. Whoever is traced without its host seems to run where it was seen last.
     package func stop() {
         for link in links { link.drain() }
+        for feed in feeds where feed.source != .host { feed.stop() }
         let isAlone = lock.withLock {
             shared.isStopping = true
             return shared.openSources == 1
         }
-        if isAlone { host?.drain() }
+        if isAlone { drainHost() }
         // A guest that does not drain in time is left behind.
         Thread.start("drain limit") { [self] in
             let deadline = MonotonicClock.nanoseconds() + Int64(Limits.drainMilliseconds) * 1_000_000
@@ -171,6 +186,7 @@ package final class LiveSession: @unchecked Sendable {
     /// Ends now; what was not delivered is lost.
     package func abort() {
         for link in links { link.abort() }
+        for feed in feeds { feed.stop() }
         host?.abort()
     }
 
@@ -203,7 +219,7 @@ package final class LiveSession: @unchecked Sendable {
     /// Asks for a recording of what is kept now; a notice tells its name, or why there is none.
     package func save() { lock.withLock { shared.savesAsked += 1 } }
 
-    private func notice(_ text: String) { lock.withLock { shared.notices.append(text) } }
+    func notice(_ text: String) { lock.withLock { shared.notices.append(text) } }
 
     // MARK: Pipeline thread
 
@@ -222,13 +238,15 @@ package final class LiveSession: @unchecked Sendable {
                         return (shared.openSources, shared.isStopping)
                     }
                     if left == 0 { break }
-                    if left == 1, isStopping { host?.drain() }
+                    if left == 1, isStopping { drainHost() }
                 }
             }
             let now = MonotonicClock.nanoseconds()
             guard now >= nextSnapshot else { continue }
             nextSnapshot = now + LiveSession.snapshotNanoseconds
-            for record in machines.identify(pipeline.takeUnidentifiedThreads()) {
+            let unidentified = pipeline.takeUnidentifiedThreads()
+            // Threads of an LTTng session's host are not those of this one.
+            for record in host == nil ? [] : machines.identify(unidentified) {
                 process(.record(record), &pipeline, &recorder)
             }
             if let failure = recorder.flush() { fail(failure) }

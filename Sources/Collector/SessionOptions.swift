@@ -20,6 +20,20 @@ package struct SessionOptions: Sendable {
         }
     }
 
+    /// An LTTng session that is followed instead of a tracer of ours, `net://HOST/host/TARGET/SESSION`.
+    package struct LTTngGuest: Hashable, Sendable {
+        package var name: String
+        package var url: String
+
+        package init(name: String, url: String) {
+            self.name = name
+            self.url = url
+        }
+    }
+
+    /// The host's LTTng session; nil to trace this host.
+    package var lttngHost: String?
+    package var lttngGuests: [LTTngGuest] = []
     /// Nil: whichever gives the best map of the guests' clocks.
     package var hostClock: TraceClock?
     /// What another process has read of KVM's clock settings; nil to read them here.

@@ -34,6 +34,9 @@ package struct SessionArguments: Equatable {
     package var bufferKiB: Int?
     package var events: [EventArgument] = []
     package var guests: [Guest] = []
+    /// LTTng sessions to follow: the host's, and guests' by name.
+    package var lttngHost: String?
+    package var lttngGuests: [SessionOptions.LTTngGuest] = []
     package var flushMilliseconds: Int?
     package var maximumLagMilliseconds: Int?
     package var isInsecure = false
@@ -46,6 +49,7 @@ package struct SessionArguments: Equatable {
 
     package static func == (a: SessionArguments, b: SessionArguments) -> Bool {
         a.clock == b.clock && a.bufferKiB == b.bufferKiB && a.events == b.events && a.guests == b.guests
+            && a.lttngHost == b.lttngHost && a.lttngGuests == b.lttngGuests
             && a.flushMilliseconds == b.flushMilliseconds && a.maximumLagMilliseconds == b.maximumLagMilliseconds
             && a.isInsecure == b.isInsecure && a.kvmClockPath == b.kvmClockPath && a.command == b.command
             && a.others.elementsEqual(b.others) { $0.name == $1.name && $0.value == $1.value }
@@ -112,7 +116,7 @@ package struct SessionArguments: Equatable {
             isInsecure = true
             return
         }
-        guard ["-e", "-f", "-C", "-b", "-A", "--pid", "--flush", "--max-lag", "--kvm-clock"].contains(name) else {
+        guard ["-e", "-f", "-C", "-b", "-A", "--pid", "--flush", "--max-lag", "--kvm-clock", "--lttng"].contains(name) else {
             throw Problem(
                 description: name.hasPrefix("-")
                     ? "unknown option '\(name)'; see --help"
@@ -129,6 +133,7 @@ package struct SessionArguments: Equatable {
             guard !guests.isEmpty else { throw Problem(description: "--pid belongs to the -A before it") }
             guests[guests.count - 1].vmmPID = Int32(try integer(value, name, in: 1...4_194_304, unit: ""))
         case "--kvm-clock": kvmClockPath = value
+        case "--lttng": lttngHost = try SessionArguments.lttngURL(value)
         case "--flush": flushMilliseconds = try integer(value, name, in: 1...10_000, unit: "milliseconds")
         default: maximumLagMilliseconds = try integer(value, name, in: 10...60_000, unit: "milliseconds")
         }
@@ -177,7 +182,23 @@ package struct SessionArguments: Equatable {
         if guests.isEmpty { bufferKiB = kib } else { guests[guests.count - 1].bufferKiB = kib }
     }
 
+    private static func lttngURL(_ text: String) throws(Problem) -> String {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let isURL = ["net:", "net4:"].contains(parts.first ?? "") && parts.count == 6 && parts[3] == "host"
+        guard isURL, parts[1].isEmpty, !parts[2].isEmpty, !parts[4].isEmpty, !parts[5].isEmpty else {
+            throw Problem(
+                description: "'\(text)' is no LTTng session; they are named net://HOST[:PORT]/host/TARGET/SESSION, as "
+                    + "'babeltrace2 --input-format=lttng-live net://HOST' lists them")
+        }
+        return text
+    }
+
     private mutating func addGuest(_ text: String) throws(Problem) {
+        if let equals = text.firstIndex(of: "="), text[equals...].hasPrefix("=net") {
+            let url = try SessionArguments.lttngURL(String(text[text.index(after: equals)...]))
+            lttngGuests.append(SessionOptions.LTTngGuest(name: String(text[..<equals]), url: url))
+            return
+        }
         do throws(EndpointError) {
             guests.append(Guest(address: try GuestAddress.parse(text)))
         } catch {
@@ -193,6 +214,8 @@ package struct SessionArguments: Equatable {
         if let flushMilliseconds { options.flushMilliseconds = flushMilliseconds }
         if let maximumLagMilliseconds { options.maximumLagNanoseconds = Int64(maximumLagMilliseconds) * 1_000_000 }
         options.isInsecure = isInsecure
+        options.lttngHost = lttngHost
+        options.lttngGuests = lttngGuests
         options.kvmClock = try kvmClockPath.map(KVMClockCommand.readings(in:))
         options.hostEvents = events.map { SessionRequest.Event(pattern: $0.pattern, filter: $0.filter) }
         for argument in guests {

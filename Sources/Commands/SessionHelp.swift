@@ -6,6 +6,9 @@ enum SessionHelp {
           -A GUEST            add a guest; the options after it are this guest's. GUEST is
                               NAME@CID[:PORT], NAME@HOST:PORT, NAME@unix:PATH or NAME@unix:PATH?PORT (the VMM's
                               socket of hybrid vsock); the default port is 9823
+          -A NAME=net://HOST[:PORT]/host/TARGET/SESSION
+                              add a guest that LTTng traces: its live session, through the relay daemon at HOST
+          --lttng net://…     an LTTng live session in place of tracing this host; all guests are LTTng's then
           -e EVENTS           events: 'system', 'system:event' or a glob; repeatable. Before the first -A the host's
                               (default: what the analysis needs of sched and kvm), after an -A that guest's
                               (default: sched and irq)

@@ -23,7 +23,9 @@ enum SessionSource {
     /// A session of our own when guests or events are given; else the running one; else this host alone.
     static func open(_ settings: TopCommand.Settings) throws -> any SnapshotSource {
         if let socket = settings.socket { return AttachedSource(try ControlClient(path: socket)) }
-        if settings.mayAttach, settings.session.guests.isEmpty, settings.session.events.isEmpty {
+        if settings.mayAttach, settings.session.guests.isEmpty, settings.session.events.isEmpty,
+            settings.session.lttngHost == nil, settings.session.lttngGuests.isEmpty
+        {
             for path in ControlSocket.candidates() {
                 if let client = try? ControlClient(path: path) { return AttachedSource(client) }
             }

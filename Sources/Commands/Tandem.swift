@@ -18,8 +18,7 @@ package struct Tandem: ParsableCommand {
         version: "tandem \(version)",
         subcommands: [
             RecordCommand.self, TopCommand.self, GuestsCommand.self, ReplayCommand.self, ReportCommand.self,
-            ImportCommand.self, ExportCommand.self,
-            DemoCommand.self, KVMClockCommand.self,
+            ImportCommand.self, ExportCommand.self, DemoCommand.self, KVMClockCommand.self,
         ])
 
     package init() {}

@@ -5,11 +5,13 @@ let usage = """
            tandem-bench analyze [--soak EVENTS] [RECORDING]
            tandem-bench import (--record SECONDS | FOLDER | HOST.dat GUEST.dat…)
            tandem-bench views
+           tandem-bench ctf [EVENTS]
       decode   raw ring-buffer sub-buffers to batches of events
       wire     batches to frames and back
       analyze  batches in merged order to the states of vCPUs; RECORDING as `tandem record` makes them, the demo's by
                default; --soak tells it until so many events are analyzed, and shows the memory
       import   trace.dat files to a recording on disk
+      ctf      writing and reading CTF beside babeltrace2, on a trace of its own making
       views    snapshots to frames of the live view; needs no input
 
     FOLDER holds cpuN.raw, and perhaps events/SYSTEM/EVENT/format (otherwise this kernel's) and a trace.dat of the same
@@ -26,6 +28,7 @@ do {
     case "import": try ImportBenchmark.run(arguments.dropFirst())
     case "wire": try WireBenchmark.run(BenchmarkInput(arguments.dropFirst()))
     case "views": ViewsBenchmark.run()
+    case "ctf": try CTFBenchmark.run(arguments.dropFirst())
     default: exitWithUsage()
     }
 } catch {

@@ -173,4 +173,18 @@ struct SessionArgumentsTests {
         #expect(options.guests.isEmpty)
         #expect(!options.isInsecure)
     }
+
+    // MARK: LTTng
+
+    @Test func `LTTng sessions stand for the host and for guests`() throws {
+        try check("--lttng net://10.0.0.1/host/l1/run -A web=net4://10.0.0.1:5344/host/web/run") {
+            $0.lttngHost = "net://10.0.0.1/host/l1/run"
+            $0.lttngGuests = [.init(name: "web", url: "net4://10.0.0.1:5344/host/web/run")]
+        }
+    }
+
+    @Test(arguments: ["net://10.0.0.1", "net://10.0.0.1/host/l1", "net:///host/l1/run", "http://h/host/l1/run", "3"])
+    func `an LTTng session is named in full`(url: String) throws {
+        #expect(throws: SessionArguments.Problem.self) { try parse("--lttng \(url)") }
+    }
 }

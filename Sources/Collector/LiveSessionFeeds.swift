@@ -1,0 +1,60 @@
+import CTF
+import Glibc
+import SessionLog
+import Threading
+import TraceModel
+
+/// LTTng sessions beside or instead of our own tracers.
+extension LiveSession {
+    /// The host is an LTTng session, here or elsewhere: its clock is the time line.
+    func followHost(_ url: String) throws {
+        guard options.guests.isEmpty else {
+            throw SessionError(
+                "agents need a host that is traced here: with --lttng all guests are LTTng sessions (-A NAME=net://…)")
+        }
+        let opening = try follow(url, name: nil, as: .host)
+        feedStart = HostTime(nanoseconds: Int64(clamping: opening.start.rawValue))
+        feedZero = opening.clock.epochOffsetNanoseconds
+    }
+
+    /// Guests' LTTng sessions, placed by the wall clocks of both kernels.
+    func followGuests() throws {
+        for (index, guest) in options.lttngGuests.enumerated() {
+            let source = SourceID(UInt32(options.guests.count + index + 1))
+            let opening = try follow(guest.url, name: guest.name, as: source)
+            guard let clock = opening.wallClockMap(hostZero: feedZero ?? hostZero) else {
+                notice("\(guest.name): its clock has no known beginning; its events cannot be placed")
+                continue
+            }
+            self.opening.append(.clock(source, .given(clock)))
+        }
+    }
+
+    private func follow(_ url: String, name: String?, as source: SourceID) throws -> LiveFeed.Opening {
+        let feed = LiveFeed(
+            source: source, name: name, url: url,
+            tell: { [queue] in queue.put($0, weight: LiveSession.weight($0)) },
+            notice: { [weak self] in self?.notice("\(name ?? "the host's LTTng session"): \($0)") })
+        feeds.append(feed)
+        let opening = try feed.prepare()
+        self.opening.append(opening.record)
+        return opening
+    }
+
+    private static func weight(_ input: PipelineInput) -> Int {
+        if case .batch(_, let batch) = input { batch.records.count + 64 } else { 64 }
+    }
+
+    /// From the zero of this host's trace clock to 1970, for a host that is traced here.
+    private var hostZero: Int64? {
+        var wall = timespec()
+        guard clock_gettime(CLOCK_REALTIME, &wall) == 0, let now = clocks?.host.now() else { return nil }
+        return Int64(wall.tv_sec) * 1_000_000_000 + Int64(wall.tv_nsec) - now.nanoseconds
+    }
+
+    /// The host goes last: whoever is traced without it seems to run where it was seen last.
+    func drainHost() {
+        host?.drain()
+        feeds.first { $0.source == .host }?.stop()
+    }
+}
