@@ -22,7 +22,7 @@ extension TraceTicks {
 extension Int64 {
     /// The nearest representable integer towards zero, for any number: the value comes from a guest's readings.
     @inline(__always)
-    init(saturating value: Double) {
+    package init(saturating value: Double) {
         guard abs(value) < 0x1p63 else {
             self = value < 0 ? .min : .max
             return

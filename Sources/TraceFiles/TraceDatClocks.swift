@@ -1,4 +1,5 @@
 import SessionLog
+import Timeline
 import TraceDat
 import TraceModel
 
@@ -103,7 +104,7 @@ struct TraceDatClocks {
                 let distance = Double(before.ticks - last.ticks.rawValue) * nanosecondsPerHostTick
                 knots.append(
                     GivenClock.Knot(
-                        ticks: TraceTicks(before.ticks), host: last.host.advanced(by: Int64(distance)),
+                        ticks: TraceTicks(before.ticks), host: last.host.advanced(by: Int64(saturating: distance)),
                         boundNanoseconds: bound))
             }
             guard sample.ticks > knots.last?.ticks.rawValue ?? 0 || knots.isEmpty else { continue }

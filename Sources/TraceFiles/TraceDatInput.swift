@@ -97,7 +97,7 @@ package final class TraceDatInput: SessionInput {
         let start = streams[0].firstTicks.flatMap { streams[0].clock.hostTime($0)?.time } ?? HostTime(nanoseconds: 0)
         let elapsed = Double(ticks.rawValue &- (stream.firstTicks ?? ticks).rawValue)
         let rate = stream.member.clock.countsNanoseconds ? 1 : clocks.scale?.nanosecondsPerCycle ?? 1
-        return start.advanced(by: Int64(min(elapsed * rate, 1e18)))
+        return start.advanced(by: Int64(saturating: elapsed * rate))
     }
 
     private func advance(_ index: Int) throws {

@@ -1,5 +1,6 @@
 import Compression
 import RecordingSupport
+import SessionLog
 import Testing
 import TraceDat
 import TraceFiles
@@ -44,6 +45,36 @@ struct HostileFileTests {
             #expect(read(Array(whole.prefix(length)), "\(length) bytes") == nil || length > 10_000)
         }
         #expect(read(whole, "whole") ?? 0 > 3000)
+    }
+
+    @Test
+    func `damaged options of a guest give an error or a session to its end`() throws {
+        let whole = try Files.read(Samples.path("host-g1.dat"))
+        // The first offset of its clock: what stands around it are the options, which are not compressed.
+        let offset = withUnsafeBytes(of: Int64(19_792_361_523).littleEndian) { Array($0) }
+        let place = try #require(whole.indices.first { whole[$0...].starts(with: offset) })
+        let folder = try TemporaryFolder()
+        var sessions = 0
+        for seed in 0..<UInt64(80) {
+            var random = SeededRandom(seed: seed)
+            var bytes = whole
+            for _ in 0...random.below(8) {
+                let at = place - 60 + random.below(130)
+                bytes[at] = random.below(2) == 0 ? UInt8(random.below(256)) : [0, 0x7f, 0x80, 0xff][random.below(4)]
+            }
+            let path = "\(folder.path)/guest.dat"
+            try Files.write(bytes, to: path)
+            guard
+                let input = try? TraceDatInput(
+                    SessionPaths(path: Samples.path("host.dat"), guests: [SessionPaths.Guest(argument: path)]))
+            else { continue }
+            var inputs = 0
+            while try input.next() != nil { inputs += 1 }
+            #expect(inputs > 10, "seed \(seed)")
+            sessions += 1
+        }
+        print("\(sessions) of 80 guests with damaged options were read")
+        #expect(sessions > 10)
     }
 
     @Test
