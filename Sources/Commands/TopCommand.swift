@@ -75,10 +75,10 @@ struct TopCommand: ParsableCommand {
             case "--once": count = 1
             case "--format": format = try OutputFormat(argument: value)
             case "--sort":
-                guard let column = TopColumn(rawValue: value ?? "") else {
+                guard let column = TopColumn(rawValue: value ?? ""), TopColumn.sortable.contains(column) else {
                     throw SessionArguments.Problem(
                         description: "--sort '\(value ?? "")' is no column; columns are "
-                            + TopColumn.allCases.map(\.rawValue).joined(separator: ", "))
+                            + TopColumn.sortable.map(\.rawValue).joined(separator: ", "))
                 }
                 options.sort = column
                 options.grouping = .flat

@@ -25,18 +25,21 @@ struct GuestSections {
         var table = TextTable(
             columns: [
                 .init(title: title, room: 12...16), .init(title: "TID", alignment: .right, rank: 2, room: 7...7),
-                column("BELIEVES", 8), column("REALLY", 7), column("ROBBED", 7), column("%", 5), column("WORST", 7),
+                column("BELIEVES", 8), column("REALLY", 8), column("ROBBED", 8), column("%", 5), column("WORST", 7),
                 .init(title: "ROBBED BY", rank: 1, room: 15...66),
             ], gap: 1)
         for task in HostSections.split(tasks, limit: limit) {
             let share = Share(task.robbedNanoseconds, of: task.believedNanoseconds)
             let style = Threshold.ready(share)
             let isOthers = task.tid < 0
+            // What its vCPU did in a gap of the events is neither real nor robbed: both are lower bounds.
+            let least = task.times[.unknown] > 0 ? "≥" : ""
             table.rows.append([
                 .init(task.name, task.isCurrent ? .running : isOthers ? .dim : .plain),
                 .init(isOthers ? "" : "\(task.tid)", .dim),
-                .init(Format.duration(task.believedNanoseconds)), .init(Format.duration(task.reallyNanoseconds)),
-                .init(Format.duration(max(0, task.robbedNanoseconds)), style),
+                .init(Format.duration(task.believedNanoseconds)),
+                .init(least + Format.duration(task.reallyNanoseconds)),
+                .init(least + Format.duration(max(0, task.robbedNanoseconds)), style),
                 .init((style == .alarm ? alarmGlyph : "") + Format.percent(share), style),
                 .init(
                     task.worstRobbedNanoseconds > 0 ? Format.duration(task.worstRobbedNanoseconds) : "-",
@@ -60,8 +63,9 @@ struct GuestSections {
             outside = HostSections.sum(outside, task.times[state])
         }
         causes.append(("other exits", Interval.difference(outside, explained)))
-        return causes.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
-            .map { "\($0.0) \(Format.duration($0.1))" }.joined(separator: ", ")
+        causes = causes.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
+        if task.times[.unknown] > 0 { causes.append(("not known", task.times[.unknown])) }
+        return causes.map { "\($0.0) \(Format.duration($0.1))" }.joined(separator: ", ")
     }
 
     /// What the guest was told of its steal time, what the host measured, and what is between them.

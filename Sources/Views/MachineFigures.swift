@@ -10,7 +10,7 @@ struct MachineFigures {
     private let index: Int
     private let clock: Snapshot.Clock?
     private let vcpus: [VCPUFigures]
-    private let shares: StateShares
+    let shares: StateShares
     private let culprit: Snapshot.Culprit?
     private let culpritIsPast: Bool
 

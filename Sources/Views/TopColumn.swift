@@ -25,6 +25,10 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
     case worst
     case culprit
     case exitRate
+    case strip
+
+    /// Those by which rows can be ordered.
+    package static let sortable = allCases.filter { $0 != .strip }
 
     package var title: String {
         switch self {
@@ -48,6 +52,7 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
         case .worst: "WORST"
         case .culprit: "TOP CULPRIT"
         case .exitRate: "EXITS/s"
+        case .strip: "WHERE TIME GOES"
         }
     }
 
@@ -98,12 +103,13 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
         case .worst: "the longest single wait after a preemption since the start"
         case .culprit: "who had its CPU longest while it waited; (in brackets) not in this interval"
         case .exitRate: "exits from guest code, per second"
+        case .strip: "%RUN ▓, %HYP ▒, %RDY █, %HALT ░, %BLK │, %UNK ? as a strip"
         }
     }
 
     var alignment: Line.Alignment {
         switch self {
-        case .machine, .state, .detail, .task, .culprit: .left
+        case .machine, .state, .detail, .task, .culprit, .strip: .left
         default: .right
         }
     }
@@ -117,7 +123,7 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
     }
 
     /// A width holds the title with its sort arrow. Of a grouped table everything up to TASK fits into 80 columns, up to
-    /// %UNK into 120, and all of it into 161.
+    /// %UNK into 120, all figures into 161, and the strip into 177.
     var layout: TableLayout.Column {
         switch self {
         case .machine: .init(minimum: 8, maximum: 20, rank: 0)
@@ -137,6 +143,7 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
         case .exitRate: .init(minimum: 8, maximum: 8, rank: 11)
         case .preemptions: .init(minimum: 12, maximum: 12, rank: 12)
         case .tid: .init(minimum: 7, maximum: 7, rank: 13)
+        case .strip: .init(minimum: 15, maximum: 40, rank: 14)
         }
     }
 

@@ -107,7 +107,7 @@ struct VCPUFigures {
         case .worst: return evidence.hasSchedulerEvents ? .duration(vcpu.worstPreemptionNanoseconds) : unknown
         case .culprit: return .culprit(culprit, isPast: culpritIsPast, shares)
         case .exitRate: return shares.lacksKVMEvents ? unknown : .rate(exitRate)
-        case .running, .hypervisor, .onCPU, .ready, .halted, .blocked, .unknown: return unknown
+        case .running, .hypervisor, .onCPU, .ready, .halted, .blocked, .unknown, .strip: return unknown
         }
     }
 
@@ -131,7 +131,7 @@ struct VCPUFigures {
         case .worst: return .number(Double(vcpu.worstPreemptionNanoseconds))
         case .culprit: return culprit.map { .text($0.label) }
         case .exitRate: return exitRate.map { .number($0) }
-        case .running, .hypervisor, .onCPU, .ready, .halted, .blocked, .unknown: return nil
+        case .running, .hypervisor, .onCPU, .ready, .halted, .blocked, .unknown, .strip: return nil
         }
     }
 }

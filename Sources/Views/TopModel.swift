@@ -277,5 +277,6 @@ extension TopView {
     /// The columns that `<` and `>` walk through.
     func sortableColumns(_ options: TopOptions) -> [TopColumn] {
         TopColumn.columns(for: figures.evidence, options.grouping, showsOnCPU: figures.showsOnCPU)
+            .filter(TopColumn.sortable.contains)
     }
 }

@@ -48,8 +48,8 @@ struct TopTable {
         switch row {
         case .machine(let index): line = machine(index)
         case .agentWithoutMachine(let index): line = agent(index)
-        case .vcpu(let figures): line = cells(row) { figures.cell($0, self.figures.evidence) }
-        case .machineTotal(let figures): line = cells(row) { figures.cell($0, self.figures.evidence) }
+        case .vcpu(let figures): line = cells(row, figures.shares) { figures.cell($0, self.figures.evidence) }
+        case .machineTotal(let figures): line = cells(row, figures.shares) { figures.cell($0, self.figures.evidence) }
         case .hostCPU, .sentence: line = Line()
         }
         line = line.cut(to: width)
@@ -60,13 +60,17 @@ struct TopTable {
         return line
     }
 
-    private func cells(_ row: TopRow, _ cell: (TopColumn) -> TextTable.Cell) -> Line {
+    private func cells(_ row: TopRow, _ shares: StateShares, _ cell: (TopColumn) -> TextTable.Cell) -> Line {
         var line = Line(options.isInteractive && row.id == options.selection ? "› " : "  ")
         var isFirst = true
         for (column, width) in zip(columns, widths) {
             guard let width else { continue }
             if !isFirst { line.append(" ") }
             isFirst = false
+            if column == .strip {
+                line.append(shares.strip(width: width))
+                continue
+            }
             let cell = cell(column)
             line.append(cell.text, cell.style, width: width, alignment: column.alignment)
         }

@@ -161,7 +161,30 @@ struct PageTests {
             DetailPage.render(snapshot, guest: GuestKey(snapshot.guests[0]), vcpu: nil, width: 121)
         ).plainText
         let line = try #require(page.split(separator: "\n").first { $0.hasPrefix("nginx") })
-        #expect(line.contains("preempted 1.49 s, EPT_MISCONFIG 996 ms, other exits 581"))
+        #expect(line.contains("preempted 1.49 s, EPT_MISCONFIG 996 ms, other exits 5"))
+    }
+
+    @Test(
+        arguments: [
+            ([.running: 500, .preempted: 500], 18, "▓▓▓▓▓▓▓▓▓█████████"),
+            ([.halted: 1_000], 18, "░░░░░░░░░░░░░░░░░░"),
+            // A third of a cell is not shown as a whole one, and the cells are all given out.
+            ([.running: 980, .waking: 20], 18, "▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓"),
+            ([.running: 334, .hypervisor: 333, .unknown: 333], 20, "▓▓▓▓▓▓▓▒▒▒▒▒▒▒??????"),
+        ] as [([VCPUState: Int64], Int, String)])
+    func `the strip shares its cells out as the time was`(milliseconds: [VCPUState: Int64], width: Int, strip: String) {
+        var snapshot = Scenario.idle.current
+        snapshot.guests[0].vcpus = [snapshot.guests[0].vcpus[0]]
+        snapshot.guests[0].vcpus[0].times = times(milliseconds)
+        // The narrowest terminal whose strip has `width` cells.
+        let text = (100...260).lazy.compactMap { screen -> String? in
+            let frame = TopView.render(
+                current: snapshot, previous: nil, options: TopOptions(), width: screen, height: 24)
+            let row = frame.lines.first { $0.text.contains("halted  ") }?.text ?? ""
+            let cells = row.split(separator: " ").last.map(String.init) ?? ""
+            return cells.count == width && "▓▒█░│?".contains(cells.first ?? " ") ? cells : nil
+        }.first
+        #expect(text == strip)
     }
 
     @Test
