@@ -17,6 +17,7 @@ struct ReportCommand: ParsableCommand {
               tandem report run.tandem                        totals of the whole session
               tandem report run.tandem --at 12.5              every machine, vCPU and guest task at that instant
               tandem report run.tandem --from 10 --to 12      what happened in between
+              tandem report run.tandem --vm web1 --vcpu 0     all about one vCPU; without --vcpu, about the machine
               tandem report run.tandem --events -F 'sched_switch:next_pid == 0' --ts-diff
               tandem report trace.dat -A trace-g1.dat         the same of what trace-cmd recorded
             """)
@@ -31,6 +32,12 @@ struct ReportCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("The end of the window.", valueName: "time"))
     var to: SessionTime?
+
+    @Option(help: ArgumentHelp("All about this machine, by name or process id.", valueName: "name"))
+    var vm: String?
+
+    @Option(help: ArgumentHelp("All about this vCPU of --vm.", valueName: "number"))
+    var vcpu: Int?
 
     @Option(help: "Output format: table, json or csv.")
     var format = OutputFormat.table
@@ -49,6 +56,11 @@ struct ReportCommand: ParsableCommand {
         guard at == nil || from == nil && to == nil && !events else {
             throw ValidationError("--at is one instant: it goes with none of --from, --to and --events")
         }
+        guard vcpu == nil || vm != nil else { throw ValidationError("--vcpu is one of a machine: name it with --vm") }
+        guard vm == nil || from == nil && to == nil && !events && format == .table else {
+            throw ValidationError(
+                "--vm shows a page of totals: it goes with --at, but with none of --from, --to, --events and --format")
+        }
         guard events || listing.isEmpty else {
             throw ValidationError("-F, --cpu and the times are options of --events")
         }
@@ -60,7 +72,8 @@ struct ReportCommand: ParsableCommand {
         var replay = Replay(input)
         if let at {
             let snapshot = try replay.snapshot(at: at)
-            emit(snapshot, before: nil) { InstantView.render(snapshot, width: $0).plainText }
+            let page = try page(of: snapshot)
+            emit(snapshot, before: nil) { (page ?? InstantView.render(snapshot, width: $0)).plainText }
         } else if from != nil || to != nil {
             let before = try from.map { try replay.snapshot(at: $0) }
             let after = try to.map { try replay.snapshot(at: $0) } ?? replay.end()
@@ -69,9 +82,28 @@ struct ReportCommand: ParsableCommand {
             }
         } else {
             let snapshot = try replay.end()
-            emit(snapshot, before: nil) { SummaryView.render(snapshot, width: $0).plainText }
+            let page = try page(of: snapshot)
+            emit(snapshot, before: nil) { (page ?? SummaryView.render(snapshot, width: $0)).plainText }
         }
         if let shortfall = replay.shortfall { throw SessionArguments.Problem(description: shortfall) }
+    }
+
+    /// The page that --vm and --vcpu ask for; nil without them.
+    private func page(of snapshot: Snapshot) throws -> Frame? {
+        guard let vm else { return nil }
+        let guest = snapshot.guests.first { $0.name == vm || $0.vmmPID.map(String.init) == vm }
+        let names = snapshot.guests.map(\.name.sanitized).joined(separator: ", ")
+        guard let guest else {
+            throw SessionArguments.Problem(
+                description: "--vm '\(vm)' is no machine of this session, which has \(names.isEmpty ? "none" : names)")
+        }
+        let width = Terminal.width ?? 120
+        guard let page = DetailPage.render(snapshot, guest: GuestKey(guest), vcpu: vcpu, width: width) else {
+            let numbers = guest.vcpus.compactMap(\.vcpu).map(String.init).joined(separator: ", ")
+            throw SessionArguments.Problem(
+                description: "machine '\(vm)' has no vCPU \(vcpu.map(String.init) ?? ""), but \(numbers)")
+        }
+        return page
     }
 
     private static var plain: TopOptions {
