@@ -21,14 +21,14 @@ extension LabTests {
 
         @Test func `an agent without any privilege serves a session and leaves nothing`() throws {
             let manager = try Lab.host("run-units")
-            defer { _ = try? Lab.host("kill -9 \(manager); pkill -9 -f 'tandem-agent fd:3'; umount /usr/local/bin") }
+            defer { _ = try? Lab.host("kill -9 \(manager); pkill -9 -x tandem-agent; umount /usr/local/bin") }
             let inside = "nsenter -t \(manager) -p -m"
             let text = try Lab.host("tandem record -A unit@1 -o units.tandem -d 4 -q --format json")
             let snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(text.utf8))
             let source = try #require(snapshot.sources.first { $0.name == "unit" })
             #expect(source.state == "drained")
             #expect(source.events > 0)
-            let status = try Lab.host("cat /proc/$(pgrep -f 'tandem-agent fd:3')/status")
+            let status = try Lab.host("cat /proc/$(pgrep -x tandem-agent)/status")
             for line in ["CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
                 #expect(status.contains(line), "\(status)")
             }

@@ -21,6 +21,8 @@ struct RecordedKernel {
 
     private var decoder = BatchDecoder(formats: FormatTable(byteOrder: .native, longSize: 8))
     private var readers: [EventReader] = []
+    /// From the host's ticks to its time; nil when they are nanoseconds.
+    private var scale: TSCScale?
 
     init(_ recording: LogReader) throws {
         while let record = try recording.next() {
@@ -33,6 +35,7 @@ struct RecordedKernel {
                         byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize, formats: formats))
                 readers = formats.map { EventReader($0, byteOrder: facts.prepared.byteOrder) }
                 hasAllTypes = Self.types.isSubset(of: formats.map(\.fullName))
+            case .clock(.host, .scale(let scale)): self.scale = scale
             case .machine(let facts) where observations.isEmpty: vcpuThreads += facts.vcpuThreads.map(\.tid)
             case .message(.host, .batch(let body)): tell(try decoder.decode(body))
             default: continue
@@ -50,7 +53,8 @@ struct RecordedKernel {
     private mutating func tell(_ batch: EventBatch) {
         var losses = batch.losses[...]
         for (index, header) in batch.headers.enumerated() {
-            let time = Int64(bitPattern: header.ticks.rawValue)
+            let ticks = header.ticks.rawValue
+            let time = scale?.hostTime(ticks).nanoseconds ?? Int64(bitPattern: ticks)
             while let loss = losses.first, loss.index <= index {
                 observations.append(Observation(cpu: batch.cpu, at: time, current: header.pid, happening: .lost()))
                 losses = losses.dropFirst()

@@ -54,8 +54,9 @@ struct LabSession {
     /// What the programs said until now.
     func log() throws -> String { try Lab.host("recording log") }
 
-    /// Ends the session and fetches what it wrote.
+    /// Ends the session and fetches what it wrote. The guests may use their CPU to deliver the rest.
     func finish() throws -> LabRecording {
+        for guest in Lab.guests { try? Lab.stopWork(guest) }
         try Lab.host("recording end")
         return try LabRecording(log: try log())
     }

@@ -73,7 +73,8 @@ struct Observation {
         try hostTime(uptime: Lab.host("sleep \(seconds); cut -d' ' -f1 /proc/uptime"))
     }
 
-    /// /proc/uptime counts as CLOCK_MONOTONIC_RAW does on a machine that nobody sets the clock of, in hundredths of a second.
+    /// /proc/uptime counts as a session's time line does on a machine that nobody sets the clock of, in hundredths of a
+    /// second, and give or take a few more milliseconds.
     static func hostTime(uptime text: String) throws -> HostTime {
         guard let uptime = Double(text) else { throw Lab.Failure(description: "/proc/uptime says '\(text)'") }
         return HostTime(nanoseconds: Int64(uptime * 1e9))
