@@ -148,8 +148,10 @@ let package = Package(
         .testTarget(name: "TimelineTests", dependencies: ["TraceModel", "Timeline"], swiftSettings: strict),
         .testTarget(
             name: "AnalysisTests",
-            dependencies: ["Analysis", "Collector", "Decoding", "SessionLog", "TraceModel", "Wire"],
-            swiftSettings: strict),
+            // The pipeline and its inputs, for recordings of the lab.
+            dependencies: [
+                "Analysis", "Collector", "Decoding", "SessionLog", "Timeline", "TraceFiles", "TraceModel", "Wire",
+            ], swiftSettings: strict),
         .testTarget(
             name: "ViewsTests", dependencies: ["TraceModel", "Views"],
             // Expected screens, read from beside the tests that compare them.

@@ -108,18 +108,26 @@ extension Analyzer {
         _ guest: Int, _ cpu: Int, at time: Int64, toIdle isIdle: Bool?, boundNanoseconds: Int64
     ) {
         let slot = Int(guests[guest].cpus[cpu].vcpu)
-        let piece =
-            slot < 0
-            ? nil
-            : vcpus[slot].switchedTask(
-                from: guests[guest].kind(on: cpu), toIdle: isIdle, at: time, boundNanoseconds: boundNanoseconds)
-        guests[guest].leave(cpu, with: piece, at: time)
+        if slot >= 0 {
+            vcpus[slot].endTask(guests[guest].kind(on: cpu), at: time, boundNanoseconds: boundNanoseconds)
+            if vcpus[slot].followsTasks { guests[guest].give(vcpus[slot].overlay, toTaskOn: cpu) }
+            vcpus[slot].beginTask(isIdle: isIdle)
+        } else if guests[guest].cpus[cpu].isKnown {
+            // Nothing is known of the vCPU, so neither of what it did.
+            var unseen = Overlay(since: guests[guest].cpus[cpu].since)
+            unseen.left(.unknown, at: time, exit: nil)
+            guests[guest].give(unseen, toTaskOn: cpu)
+        }
+        guests[guest].forget(cpu)
     }
 
     /// Events of a guest's CPU are missing: whose the time was since the last switch, nobody knows.
     mutating func loseTask(_ guest: Int, _ cpu: Int, at time: Int64) {
         let slot = Int(guests[guest].cpus[cpu].vcpu)
-        if slot >= 0 { _ = vcpus[slot].switchedTask(from: .unknown, toIdle: nil, at: time, boundNanoseconds: 0) }
+        if slot >= 0 {
+            vcpus[slot].endTask(.unknown, at: time, boundNanoseconds: 0)
+            vcpus[slot].beginTask(isIdle: nil)
+        }
         guests[guest].forget(cpu)
     }
 }

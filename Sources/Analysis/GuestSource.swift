@@ -64,18 +64,8 @@ struct GuestSource: Sendable, Codable {
         }
     }
 
-    /// The former task leaves `cpu`, with what it got: `piece`, or time of which nothing is known when no vCPU is linked.
-    mutating func leave(_ cpu: Int, with piece: Overlay?, at time: Int64) {
-        var piece = piece
-        if piece == nil, cpus[cpu].vcpu < 0, cpus[cpu].isKnown {
-            var unseen = Overlay(since: cpus[cpu].since)
-            unseen.left(.unknown, at: time, exit: nil)
-            piece = unseen
-        }
-        tasks.leave(cpus[cpu].row, with: piece)
-        cpus[cpu].row = GuestTasks.unknownRow
-        cpus[cpu].isKnown = false
-    }
+    /// What a vCPU did while the task on `cpu` was current is that task's.
+    mutating func give(_ piece: borrowing Overlay, toTaskOn cpu: Int) { tasks.add(piece, to: cpus[cpu].row) }
 
     mutating func enter(_ cpu: Int, _ tid: Int32, _ comm: Comm, at time: Int64) {
         let comm = comm.isEmpty ? names[tid] : comm
@@ -87,9 +77,9 @@ struct GuestSource: Sendable, Codable {
         cpus[cpu].row = tasks.enter(tid, comm, on: Int32(cpu), countsMigrations: binding.migratedTID == nil)
     }
 
-    /// The task on `cpu` is not known any more, nor whose the time since the last switch was.
+    /// The task on `cpu` leaves, or is not known any more.
     mutating func forget(_ cpu: Int) {
-        tasks.leave(cpus[cpu].row, with: nil)
+        tasks.leave(cpus[cpu].row)
         cpus[cpu].row = GuestTasks.unknownRow
         cpus[cpu].isKnown = false
     }

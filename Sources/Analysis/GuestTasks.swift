@@ -41,7 +41,7 @@ struct GuestTasks: Sendable, Codable {
             }
         }
 
-        mutating func add(_ piece: Overlay) {
+        mutating func add(_ piece: borrowing Overlay) {
             for state in 0..<10 {
                 times[state] &+= piece.times[state]
                 total &+= piece.times[state]
@@ -72,14 +72,18 @@ struct GuestTasks: Sendable, Codable {
         return Int32(row)
     }
 
-    /// What its vCPU did meanwhile is the task's.
-    mutating func leave(_ row: Int32, with piece: Overlay?) {
+    /// What a vCPU did while the task was current.
+    mutating func add(_ piece: borrowing Overlay, to row: Int32) {
         if row >= 0 {
-            rows[Int(row)].holders -= 1
-            if let piece { rows[Int(row)].add(piece) }
-        } else if row == Self.othersRow, let piece {
+            rows[Int(row)].add(piece)
+        } else if row == Self.othersRow {
             others.add(piece)
         }
+    }
+
+    /// The task leaves its CPU.
+    mutating func leave(_ row: Int32) {
+        if row >= 0 { rows[Int(row)].holders -= 1 }
     }
 
     func cpu(of tid: Int32) -> Int32 {

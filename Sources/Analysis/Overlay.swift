@@ -29,18 +29,23 @@ struct Overlay: Sendable, Codable {
         beginsWithSwitch = false
     }
 
-    /// The guest switches tasks at `time` ± `bound`: what was gathered is the former task's.
-    mutating func switched(in state: VCPUState, at time: Int64, exit: ExitCode?, bound: Int64) -> Overlay {
+    /// The guest switches tasks at `time` ± `bound`: what was gathered is the former task's, until `begin`.
+    mutating func switched(in state: VCPUState, at time: Int64, exit: ExitCode?, bound: Int64) {
         if let elapsed = book(state, until: time, exit: exit) {
             if !beginsWithSwitch, state == .running, elapsed < bound { uncertain &+= elapsed }
         }
         closeStretch()
-        defer {
-            self = Overlay(since: since)
-            beginsWithSwitch = true
-            self.bound = bound
-        }
-        return self
+        self.bound = bound
+    }
+
+    /// The next task's piece.
+    mutating func begin() {
+        for state in 0..<10 { times[state] = 0 }
+        exits.removeAll()
+        worst = 0
+        worstAt = 0
+        uncertain = 0
+        beginsWithSwitch = true
     }
 
     /// As it would be if the present task left now.
@@ -105,6 +110,11 @@ struct TaskExits: Sendable, Codable {
         }
         rows[count] = Row(exit: exit, nanoseconds: nanoseconds)
         count += 1
+    }
+
+    mutating func removeAll() {
+        count = 0
+        otherNanoseconds = 0
     }
 
     mutating func add(_ more: TaskExits) {

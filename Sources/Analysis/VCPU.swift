@@ -92,8 +92,9 @@ struct VCPU: Sendable, Codable {
 
     // MARK: The guest's tasks
 
-    /// What it does while one guest task is current; nil as long as no agent tells of tasks.
-    private(set) var overlay: Overlay?
+    /// What it does while one guest task is current; at work as long as an agent tells of tasks.
+    private(set) var overlay: Overlay
+    private(set) var followsTasks = false
     /// `running` and `on_cpu` time of tasks that left.
     private(set) var guestRunning = GuestRunning()
     /// Whether its guest has the idle task current on it; nil when that is not known.
@@ -109,6 +110,7 @@ struct VCPU: Sendable, Codable {
         settled = since
         self.knowsGuestMode = knowsGuestMode
         (outside, sleepMeaning) = Self.assumption(knowsGuestMode)
+        overlay = Overlay(since: since)
     }
 
     /// What to assume of a thread of which no exit is known.
@@ -284,23 +286,24 @@ struct VCPU: Sendable, Codable {
     /// An agent tells of the guest's tasks from now on, or ceased to.
     mutating func follow(tasks isFollowed: Bool, from time: Int64) {
         guestIsIdle = nil
-        guard isFollowed != (overlay != nil) else { return }
-        overlay = isFollowed ? Overlay(since: max(time, settled)) : nil
+        guard isFollowed != followsTasks else { return }
+        followsTasks = isFollowed
+        overlay = Overlay(since: max(time, settled))
     }
 
-    /// The guest switches tasks, or it is not known any more which one is current. Returns what this vCPU did while the
-    /// former one was.
-    mutating func switchedTask(
-        from kind: GuestRunning.Kind, toIdle isIdle: Bool?, at time: Int64, boundNanoseconds: Int64
-    ) -> Overlay? {
-        guestIsIdle = isIdle
-        let exit = exits.exit(of: currentExit)
-        guard let piece = overlay?.switched(in: state, at: time, exit: exit, bound: boundNanoseconds) else {
-            return nil
-        }
-        guestRunning.add(piece, of: kind)
+    /// The guest switches tasks, or it is not known any more which one is current. `overlay` then holds what this vCPU did
+    /// while the former one was, until `beginTask`.
+    mutating func endTask(_ kind: GuestRunning.Kind, at time: Int64, boundNanoseconds: Int64) {
+        guard followsTasks else { return }
+        overlay.switched(in: state, at: time, exit: exits.exit(of: currentExit), bound: boundNanoseconds)
+        guestRunning.add(overlay, of: kind)
         guestRunning.isUncertainNow = state != .running || time &- since < boundNanoseconds
-        return piece
+    }
+
+    /// The next task is current from here on; nil when it is not known which.
+    mutating func beginTask(isIdle: Bool?) {
+        guestIsIdle = isIdle
+        if followsTasks { overlay.begin() }
     }
 
     private mutating func forget() {
@@ -348,7 +351,7 @@ struct VCPU: Sendable, Codable {
             }
         case .waking, .blocked, .onCPU, .unknown: break
         }
-        overlay?.left(state, at: end, exit: exits.exit(of: currentExit))
+        if followsTasks { overlay.left(state, at: end, exit: exits.exit(of: currentExit)) }
         since = end
         settled = end
     }

@@ -40,6 +40,7 @@ extension VCPU {
 
     /// What the present guest task got so far.
     func presentTask(until now: Int64) -> Overlay? {
-        phase == .live ? overlay?.closed(in: state, at: now, exit: exits.exit(of: currentExit)) : overlay
+        guard followsTasks else { return nil }
+        return phase == .live ? overlay.closed(in: state, at: now, exit: exits.exit(of: currentExit)) : overlay
     }
 }

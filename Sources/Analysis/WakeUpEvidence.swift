@@ -47,7 +47,14 @@ extension Analyzer {
         let isKick =
             waker >= 0 && vcpus[waker].machine == vcpus[slot].machine
             && vcpus[waker].exits.exit(of: vcpus[waker].currentExit)?.isHypercall ?? false
-        if isKick { checks.excused(.runningWhileHalted) } else { checks.violated(.runningWhileHalted) }
+        guard !isKick else { return checks.excused(.runningWhileHalted) }
+        checks.violated(.runningWhileHalted)
+        // Its switch to the idle task is missing: the guest's events are incomplete, or came to their end.
+        let machine = vcpus[slot].machine
+        guard let guest = guests.lastIndex(where: { $0.machine == machine }) else { return }
+        for cpu in guests[guest].cpus.indices where guests[guest].cpus[cpu].vcpu == Int32(slot) {
+            loseTask(guest, cpu, at: now)
+        }
     }
 
     // MARK: Events

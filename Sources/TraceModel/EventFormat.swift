@@ -125,6 +125,7 @@ package struct IntegerField: Hashable, Sendable, Codable {
 
     /// The value, sign- or zero-extended; an unsigned 64-bit value keeps its bit pattern. Nil when the record is too short.
     @inlinable
+    @inline(__always)
     package func value(in records: borrowing RawSpan, of header: EventHeader) -> Int64? {
         guard Int(offset) + Int(size) <= Int(header.length) else { return nil }
         let at = Int(header.offset) + Int(offset)

@@ -104,11 +104,16 @@ struct AnalyzedSession {
     }
 
     func tell(_ analyzer: inout Analyzer) {
-        for run in runs {
-            analyzer.apply(
-                batches[run.batch].batch, times: batches[run.batch].times, range: run.range,
-                source: batches[run.batch].source, boundNanoseconds: batches[run.batch].boundNanoseconds)
-        }
+        // Lent, as the merge lends them: a copy of a batch costs more than a run.
+        let lent = batches.span
+        for run in runs { Self.lend(lent[run.batch], run.range, to: &analyzer) }
+    }
+
+    @inline(never)
+    private static func lend(_ placed: borrowing PlacedBatch, _ range: Range<Int>, to analyzer: inout Analyzer) {
+        analyzer.apply(
+            placed.batch, times: placed.times, range: range, source: placed.source,
+            boundNanoseconds: placed.boundNanoseconds)
     }
 
     /// The next telling follows the last one in time.

@@ -46,10 +46,10 @@ struct Oracle {
     let end: Int64
     private let occupancy: [Int: [(from: Int64, tid: Int32?)]]
 
-    init(_ steps: [Observation], start: Int64) {
+    init(_ steps: [Observation], start: Int64, end: Int64? = nil) {
         self.steps = steps
         self.start = start
-        end = max(start, steps.filter { !$0.happening.isGuests }.map(\.at).max() ?? start)
+        self.end = end ?? max(start, steps.filter { !$0.happening.isGuests }.map(\.at).max() ?? start)
         occupancy = Self.occupancy(steps)
     }
 
@@ -98,7 +98,7 @@ struct Oracle {
     func states(of tid: Int32, knownFrom: Int64) -> (spans: [StateSpan], preemptions: UInt64, wakeups: UInt64) {
         var story = ThreadStory(tid: tid, start: knownFrom)
         var lastEvent: [Int: Int64] = [:]
-        for step in steps where !step.happening.isGuests {
+        for step in steps where !step.happening.isGuests && step.at >= knownFrom {
             if case .lost = step.happening {
                 story.lost(on: step.cpu, at: max(knownFrom, lastEvent[step.cpu] ?? .min))
                 continue

@@ -11,7 +11,7 @@ struct Observation {
 extension Happening {
     var isGuests: Bool {
         switch self {
-        case .guestSwitched, .guestLost: true
+        case .guestSwitched, .guestLost, .guestDevice, .guestTimer, .guestIPI, .guestMigrated, .guestEnded: true
         default: false
         }
     }

@@ -6,7 +6,7 @@ enum KernelFormats {
         switched, wake("sched_waking", 375), wake("sched_wakeup", 374), wake("sched_wakeup_new", 373), migrated,
         processExit,
     ]
-    static let kvm = [entry, exit, userspaceExit, vcpuWakeup]
+    static let kvm = [entry, exit, userspaceExit, vcpuWakeup, haltPoll, accepted]
 
     static func table(_ formats: [EventFormat], without names: Set<String> = []) -> FormatTable {
         FormatTable(
@@ -70,6 +70,37 @@ enum KernelFormats {
         fields: [unsigned("ns", 8, size: 8), unsigned("waited", 16, size: 1), unsigned("valid", 17, size: 1)],
         text: "")
 
+    static let haltPoll = EventFormat(
+        kernelID: 40, system: "kvm", name: "kvm_halt_poll_ns",
+        fields: [
+            unsigned("grow", 8, size: 1), unsigned("vcpu_id", 12), unsigned("new", 16), unsigned("old", 20),
+        ], text: "")
+
+    static let accepted = EventFormat(
+        kernelID: 97, system: "kvm", name: "kvm_apic_accept_irq",
+        fields: [
+            unsigned("apicid", 8), unsigned("dm", 12, size: 2), unsigned("tm", 14, size: 2),
+            unsigned("vec", 16, size: 1),
+        ], text: "")
+
+    /// What a guest with `-e sched -e irq -e timer` tells.
+    static let guest = [switched, migrated, processExit, irqHandler, hrtimer, reschedule]
+
+    static let irqHandler = EventFormat(
+        kernelID: 150, system: "irq", name: "irq_handler_entry",
+        fields: [
+            integer("irq", 8),
+            EventField(
+                name: "name", type: "__data_loc char[]", offset: 12, size: 4, isSigned: false, kind: .dynamic),
+        ], text: "")
+
+    static let hrtimer = EventFormat(
+        kernelID: 160, system: "timer", name: "hrtimer_expire_entry", fields: [unsigned("hrtimer", 8, size: 8)],
+        text: "")
+
+    static let reschedule = EventFormat(
+        kernelID: 170, system: "irq_vectors", name: "reschedule_entry", fields: [integer("vector", 8)], text: "")
+
     /// arm64 (arch/arm64/kvm/trace_arm.h): neither knows a vCPU number.
     static let armEntry = EventFormat(
         kernelID: 115, system: "kvm", name: "kvm_entry", fields: [unsigned("vcpu_pc", 8, size: 8)], text: "")
@@ -95,7 +126,7 @@ extension EventBatch {
     @discardableResult
     mutating func append(
         _ name: String, of table: FormatTable, pid: Int32, _ integers: [String: Int64] = [:],
-        comms: [String: String] = [:]
+        comms: [String: String] = [:], flags: UInt8 = 0, dynamic: [String: String] = [:]
     ) -> Bool {
         guard let index = table.formats.firstIndex(where: { $0.name == name }) else { return false }
         let format = table.formats[index]
@@ -110,10 +141,16 @@ extension EventBatch {
                 for (index, byte) in text.utf8.prefix(15).enumerated() { record[field.offset + index] = byte }
             }
         }
+        for (name, text) in dynamic {
+            guard let field = format.field(name) else { return false }
+            let word = UInt32(record.count) | UInt32(text.utf8.count + 1) << 16
+            for byte in 0..<4 { record[field.offset + byte] = UInt8(truncatingIfNeeded: word >> (8 * UInt32(byte))) }
+            record += Array(text.utf8) + [UInt8](repeating: 0, count: 8 - text.utf8.count % 8)
+        }
         headers.append(
             EventHeader(
                 ticks: TraceTicks(0), offset: UInt32(records.count), length: UInt32(record.count), pid: pid,
-                typeIndex: UInt16(index), flags: 0, preemptCount: 0))
+                typeIndex: UInt16(index), flags: flags, preemptCount: 0))
         records += record
         return true
     }

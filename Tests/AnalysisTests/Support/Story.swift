@@ -16,6 +16,12 @@ enum Happening {
     case exit(Int32, Int64, isa: Int64 = 1, vcpu: Int64 = 0)
     case userspaceExit(Int32, reason: Int64 = 2, errno: Int64 = 0)
     case vcpuWakeup(Int32, waited: Bool)
+    /// `sched_waking` out of an interrupt handler, whoever is current.
+    case wakingInInterrupt(Int32, on: Int = 0)
+    /// `kvm_apic_accept_irq`, for the vCPU that KVM gives this number.
+    case accepted(vcpu: Int64, vector: Int64)
+    /// `kvm_halt_poll_ns`.
+    case haltPoll(Int32, new: Int64)
     /// Some event that the analysis has no use for.
     case other(Int32)
     /// Events of this CPU are missing; the gap lies before its next event, or is seen at once when `atEnd`.
@@ -23,6 +29,15 @@ enum Happening {
     /// `sched_switch` in the guest with source id 1, whose CPU the step names.
     case guestSwitched(Int32, Int32)
     case guestLost
+    /// `irq_handler_entry` of that name, `hrtimer_expire_entry`, `reschedule_entry`, `sched_migrate_task` and
+    /// `sched_process_exit` in the guest.
+    case guestDevice(String)
+    case guestTimer
+    case guestIPI
+    case guestMigrated(Int32)
+    case guestEnded(Int32)
+    /// The guest's agent sampled this much steal time of the step's CPU.
+    case stolen(UInt64)
     case identified(VMFacts)
     case linked(pid: Int32)
     case guestGone
@@ -41,7 +56,7 @@ let ept: Int64 = 48
 /// Writes steps as events, the way a kernel with these formats would.
 struct EventWriter {
     let table: FormatTable
-    let guestTable = KernelFormats.table([KernelFormats.switched])
+    let guestTable = KernelFormats.table(KernelFormats.guest)
     /// The thread on each CPU, which is who a wake-up is recorded under.
     private var current: [Int: Int32] = [:]
 
@@ -61,10 +76,20 @@ struct EventWriter {
 
     /// False when `happening` is no event of the guest.
     func appendGuestEvent(_ happening: Happening, to batch: inout EventBatch) -> Bool {
-        guard case .guestSwitched(let previous, let next) = happening else { return false }
-        return batch.append(
-            "sched_switch", of: guestTable, pid: previous, ["prev_pid": Int64(previous), "next_pid": Int64(next)],
-            comms: ["next_comm": "task-\(next)"])
+        switch happening {
+        case .guestSwitched(let previous, let next):
+            batch.append(
+                "sched_switch", of: guestTable, pid: previous,
+                ["prev_pid": Int64(previous), "next_pid": Int64(next)], comms: ["next_comm": "task-\(next)"])
+        case .guestDevice(let name):
+            batch.append("irq_handler_entry", of: guestTable, pid: 0, ["irq": 24], dynamic: ["name": name])
+        case .guestTimer: batch.append("hrtimer_expire_entry", of: guestTable, pid: 0)
+        case .guestIPI: batch.append("reschedule_entry", of: guestTable, pid: 0)
+        case .guestMigrated(let tid):
+            batch.append("sched_migrate_task", of: guestTable, pid: 0, ["pid": Int64(tid)])
+        case .guestEnded(let tid): batch.append("sched_process_exit", of: guestTable, pid: tid, ["pid": Int64(tid)])
+        default: false
+        }
     }
 
     /// False when `happening` is no event of the host, or one that is not traced.
@@ -99,6 +124,12 @@ struct EventWriter {
         case .userspaceExit(let tid, let reason, let errno):
             return add("kvm_userspace_exit", tid, ["reason": reason, "errno": errno])
         case .vcpuWakeup(let tid, let waited): return add("kvm_vcpu_wakeup", tid, ["waited": waited ? 1 : 0])
+        case .wakingInInterrupt(let tid, let target):
+            return batch.append(
+                "sched_waking", of: table, pid: here, ["pid": Int64(tid), "target_cpu": Int64(target)], flags: 0x08)
+        case .accepted(let vcpu, let vector):
+            return add("kvm_apic_accept_irq", here, ["apicid": vcpu, "vec": vector])
+        case .haltPoll(let tid, let new): return add("kvm_halt_poll_ns", tid, ["grow": 1, "new": new])
         case .other(let tid): return add("sched_wakeup", tid, ["pid": 9999])
         default: return false
         }
@@ -150,6 +181,10 @@ struct Teller {
     }
 
     private mutating func tell(_ step: Step) {
+        if case .stolen(let nanoseconds) = step.happening {
+            return analyzer.sampleSteal(
+                SourceID(1), [.init(cpu: step.cpu, nanoseconds: nanoseconds)], at: HostTime(nanoseconds: step.at))
+        }
         if analyzer.tell(step.happening, at: step.at) { return }
         var batch = EventBatch(cpu: step.cpu)
         switch step.happening {

@@ -1,0 +1,113 @@
+import Analysis
+import Testing
+import TraceModel
+
+/// What ended a halt: the waker's context, the interrupt's vector, the guest's own word.
+struct WakeUpTests {
+    /// vCPU 31 of the machine whose VMM is process 29 halts on CPU 0; 30 is another thread of the host.
+    private func halt(from time: Int64) -> [Step] {
+        [(0, time, .entry(31)), (0, time + 10, .exit(31, hlt)), (0, time + 20, .switched(31, 0, state: 1))]
+    }
+
+    private let begin: [Step] = [(0, 0, .linked(pid: 29)), (0, 1, .switched(30, 31)), (0, 2, .exit(31, ept))]
+
+    private func resume(at time: Int64) -> [Step] { [(0, time, .switched(0, 31)), (0, time + 5, .entry(31))] }
+
+    private func check(_ steps: [Step], _ expected: [Snapshot.WakeUpReason.Reason: UInt64], known: [Int32] = [31])
+        throws
+    {
+        let teller = AnalysisTests.check(begin + steps, [:], known: known)
+        let rows = try teller.vcpu(31).wakeUpReasons
+        #expect(Dictionary(uniqueKeysWithValues: rows.map { ($0.reason, $0.count) }) == expected)
+    }
+
+    @Test
+    func `an interrupt handler's wake-up is the timer, and the time halted is its`() throws {
+        let teller = AnalysisTests.check(
+            begin + halt(from: 10) + [(0, 130, .wakingInInterrupt(31))] + resume(at: 140), [:])
+        let vcpu = try teller.vcpu(31)
+        #expect(vcpu.wakeUpReasons == [.init(reason: .timer, count: 1, haltedNanoseconds: 110)])
+        #expect(vcpu.halts == Snapshot.Halts(polled: 0, slept: 1))
+        #expect(vcpu.wakeUpLatency?.maximumNanoseconds == 10)
+        #expect(vcpu.wakeUpLatency?.maximumAtNanoseconds == 130)
+    }
+
+    @Test
+    func `another vCPU of the machine sends an IPI`() throws {
+        try check(
+            halt(from: 10) + [(1, 50, .switched(0, 32)), (1, 60, .waking(31))] + resume(at: 70), [.ipi: 1],
+            known: [31, 32])
+    }
+
+    @Test
+    func `the VMM's own thread is the disk, a stranger nobody`() throws {
+        try check(
+            halt(from: 10) + [(1, 50, .switched(0, 29)), (1, 60, .waking(31))] + resume(at: 70)
+                + halt(from: 100) + [(1, 150, .switched(29, 30)), (1, 160, .waking(31))] + resume(at: 170),
+            [.disk: 1, .unknown: 1])
+    }
+
+    @Test
+    func `a vector means what its context told, where there is no context`() throws {
+        try check(
+            halt(from: 10)
+                + [(1, 50, .switched(0, 29)), (1, 55, .accepted(vcpu: 0, vector: 37)), (1, 60, .waking(31))]
+                + resume(at: 70) + halt(from: 100)
+                + [(1, 150, .switched(29, 30)), (1, 155, .accepted(vcpu: 0, vector: 37)), (1, 160, .waking(31))]
+                + resume(at: 170), [.disk: 2])
+    }
+
+    @Test
+    func `the timer's vector is learned from the vCPU's own acceptance, and ends polls that nobody explains`() throws {
+        let teller = AnalysisTests.check(
+            begin + halt(from: 10) + [
+                (0, 130, .wakingInInterrupt(31)), (0, 140, .switched(0, 31)),
+                (0, 142, .accepted(vcpu: 0, vector: 236)), (0, 145, .entry(31)), (0, 150, .exit(31, hlt)),
+                (0, 160, .entry(31)), (0, 162, .exit(31, ept)), (0, 163, .accepted(vcpu: 0, vector: 236)),
+            ], [:])
+        let vcpu = try teller.vcpu(31)
+        #expect(vcpu.wakeUpReasons == [.init(reason: .timer, count: 2, haltedNanoseconds: 120)])
+        #expect(vcpu.halts.polled == 1)
+    }
+
+    @Test(arguments: [
+        (Happening.guestDevice("virtio0-req.0"), Snapshot.WakeUpReason.Reason.disk),
+        (.guestDevice("virtio1-input.0"), .net), (.guestDevice("virtio2"), .unknown), (.guestTimer, .timer),
+        (.guestIPI, .ipi),
+    ])
+    func `the guest's own report goes before the waker's context`(
+        report: Happening, reason: Snapshot.WakeUpReason.Reason
+    ) throws {
+        try check(
+            halt(from: 10) + [(1, 50, .switched(0, 30)), (1, 60, .waking(31))] + resume(at: 70)
+                + [(0, 80, report), (0, 81, .guestTimer)], [reason == .unknown ? .timer : reason: 1])
+    }
+
+    @Test
+    func `evidence after the next halt began says nothing about the last`() throws {
+        try check(
+            halt(from: 10) + [(1, 50, .switched(0, 30)), (1, 60, .waking(31))] + resume(at: 70)
+                + [(0, 80, .exit(31, hlt)), (0, 81, .guestTimer)], [.unknown: 1])
+    }
+
+    @Test
+    func `KVM's polling limit`() throws {
+        let teller = AnalysisTests.check(begin + [(0, 5, .haltPoll(31, new: 10_000))], [:])
+        #expect(try teller.vcpu(31).halts.pollLimitNanoseconds == 10_000)
+    }
+
+    @Test(arguments: [(Int64(18), UInt64(0), UInt64(1)), (ept, 1, 0)])
+    func `a task that halts breaks a rule, unless a hypercall of another vCPU kicks it`(
+        exit: Int64, violations: UInt64, excused: UInt64
+    ) throws {
+        let teller = AnalysisTests.check(
+            begin + [
+                (0, 3, .entry(31)), (0, 5, .guestSwitched(0, 130)), (0, 10, .exit(31, hlt)),
+                (0, 20, .switched(31, 0, state: 1)), (1, 30, .switched(0, 32)), (1, 31, .entry(32, vcpu: 1)),
+                (1, 40, .exit(32, exit, vcpu: 1)), (1, 45, .waking(31)),
+            ], [:], known: [31, 32])
+        let checks = teller.analyzer.snapshot().health.checks
+        let row = try #require(checks.first { $0.name == .runningWhileHalted })
+        #expect(row == Snapshot.Check(name: .runningWhileHalted, checked: 1, violations: violations, excused: excused))
+    }
+}
