@@ -110,7 +110,7 @@ struct LabRecordingTests {
                 window.share(.halted, .polling, .unknown, of: $0) < 0.01 && window.share(.running, of: $0) > 0.2
             }
         }
-        #expect(busy.count >= 5, "windows in which both compute, of \(windows.count)")
+        #expect(!busy.isEmpty, "windows in which both compute, of \(windows.count)")
         for vcpu in 0..<2 {
             let ready = busy.map { $0.share(.preempted, .waking, of: vcpu) }.reduce(0, +) / Double(max(busy.count, 1))
             #expect(abs(ready - 0.5) < 0.08, "vCPU of guest \(vcpu) ready for \(ready)")
@@ -125,5 +125,13 @@ struct LabRecordingTests {
             let preempted = idle.map { $0.share(.preempted, of: vcpu) }.reduce(0, +) / Double(max(idle.count, 1))
             #expect(preempted < 0.08, "idle is halted, not preempted: \(preempted)")
         }
+
+        let phases = try String(contentsOfFile: paths.path.replacing("host.dat", with: "phases.txt"), encoding: .utf8)
+        guard phases.contains(" io:") else { return }
+        let io = windows.filter { window in (0..<2).contains { window.share(.userspace, of: $0) > 0.15 } }
+        #expect(io.count >= 5, "windows of I/O, of \(windows.count)")
+        let outside = io.flatMap(\.times).reduce(0) { $0 + $1[.userspace] + $1[.hypervisor] }
+        let inside = io.flatMap(\.times).reduce(0) { $0 + $1[.running] }
+        #expect(outside > inside / 2, "I/O shows in exits: \(outside) ns outside of guest mode, \(inside) inside")
     }
 }

@@ -81,15 +81,25 @@ struct SimulatedKernel {
         case .guest:
             if !isHidden, let number = Self.heard.firstIndex(of: tid), chance(2) { return guestSwitch(number, on: cpu) }
             modes[tid] = .host
-            write(cpu, .exit(tid, Self.exits.randomElement(using: &random) ?? 1))
+            write(cpu, .exit(tid, exit(of: tid)))
         case .host where chance(8):
             modes[tid] = .userspace
-            write(cpu, .userspaceExit(tid, reason: chance(3) ? 5 : 2, errno: chance(4) ? -4 : 0))
+            write(cpu, .userspaceExit(tid, reason: chance(3) && !hasTask(tid) ? 5 : 2, errno: chance(4) ? -4 : 0))
         case .host, .userspace:
             if chance(3) { return leave(cpu) }
             modes[tid] = .guest
             write(cpu, .entry(tid))
         }
+    }
+
+    /// Nobody but the idle task halts.
+    private mutating func exit(of tid: Int32) -> Int64 {
+        let exit = Self.exits.randomElement(using: &random) ?? 1
+        return exit == 12 && hasTask(tid) ? 48 : exit
+    }
+
+    private func hasTask(_ tid: Int32) -> Bool {
+        Self.heard.firstIndex(of: tid).flatMap { guestTasks[$0] } ?? 0 != 0
     }
 
     private mutating func leave(_ cpu: Int) {
