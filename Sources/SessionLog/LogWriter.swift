@@ -37,6 +37,13 @@ package final class LogWriter {
         descriptor = try LogWriter.create(LogFile.path(directory, segment: 1))
         buffer.reserveCapacity(bufferBytes * 2)
         buffer.append(contentsOf: LogFile.magic)
+        // At once: a program killed in its first moments leaves a recording, if an empty one.
+        do throws(LogError) {
+            try flush()
+        } catch {
+            close(descriptor)
+            throw error
+        }
     }
 
     deinit { close(descriptor) }

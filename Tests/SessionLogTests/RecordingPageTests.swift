@@ -1,0 +1,66 @@
+import Foundation
+import SessionLog
+import Testing
+import TraceModel
+import Wire
+
+/// The page of the recording's format cannot lie: its tables are compared with what the code does.
+struct RecordingPageTests {
+    private func page() throws -> String {
+        try String(
+            contentsOf: URL(filePath: #filePath)
+                .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+                .appending(path: "Sources/SessionLog/SessionLog.docc/Recording.md"), encoding: .utf8)
+    }
+
+    @Test func `the page's record table has every record of the log with its number, and says which may be skipped`()
+        throws
+    {
+        let rows = try page().split(separator: "\n").filter { $0.hasPrefix("| ") }
+        for record in SampleRecords.all {
+            let frames = record.frames.frames
+            guard let frame = frames.last, frame.type >= 64 else { continue }
+            let row = rows.first { $0.hasPrefix("| \(frame.type) | `") }
+            #expect(row?.contains("May be skipped") == frame.isSkippable, "type \(frame.type)")
+        }
+    }
+
+    @Test func `the limits that the page states are the code's`() throws {
+        let page = try page()
+        for (name, value) in [
+            ("frameBytes", UInt64(Limits.frameBytes)), ("formats", UInt64(Limits.formats)),
+            ("descriptionBytes", UInt64(Limits.descriptionBytes)), ("taskNames", UInt64(Limits.taskNames)),
+            ("checkpointBytes", UInt64(Limits.checkpointBytes)),
+            ("checkpointIntervalBytes", Limits.checkpointIntervalBytes),
+        ] {
+            #expect(page.contains("| `\(name)` | \(value) |"), "\(name)")
+        }
+    }
+
+    @Test func `a stream and an index begin and are laid out as the page says`() throws {
+        let folder = try TestFolder()
+        let writer = try LogWriter(creating: "\(folder.path)/run")
+        try writer.append(SampleRecords.session)
+        try writer.flush()
+        let stream = folder.read("run/stream")
+        #expect(Array(stream[..<8]) == Array("TANDEM".utf8) + [0, 1])
+        #expect(Array(stream[8..<16]) == [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff])
+        #expect(stream[20] == 64)
+        let index = try #require(LogIndexWriter(in: "\(folder.path)/run"))
+        let place = LogPosition(segment: 3, offset: 0x0102)
+        #expect(index.append([7, 8, 9], time: HostTime(nanoseconds: -2), position: place))
+        #expect(index.append([1], time: HostTime(nanoseconds: 5), position: place))
+        let bytes = folder.read("run/index")
+        #expect(Array(bytes[..<8]) == Array("TANDEMI".utf8) + [1])
+        #expect(bytes.count == 8 + 2 * 48)
+        #expect(Array(bytes[8..<16]) == [0xfe] + [UInt8](repeating: 0xff, count: 7))
+        #expect(bytes[16] == 3 && bytes[24] == 2 && bytes[25] == 1)
+        // The second checkpoint lies behind the first.
+        #expect(bytes[56 + 24] == 3 && bytes[56 + 32] == 1)
+        #expect(folder.read("run/checkpoints") == [7, 8, 9, 1])
+        let reader = LogIndexReader(in: "\(folder.path)/run")
+        #expect(reader.checkpoint(notAfter: HostTime(nanoseconds: -3))?.bytes == nil)
+        #expect(reader.checkpoint(notAfter: HostTime(nanoseconds: 4))?.bytes == [7, 8, 9])
+        #expect(reader.checkpoint(notAfter: HostTime(nanoseconds: 5))?.bytes == [1])
+    }
+}
