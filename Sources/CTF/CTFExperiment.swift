@@ -31,7 +31,11 @@ package enum CTFExperiment {
                 let trace = try TraceReader(directories: directories, plugin)
                 opened.append(trace)
             } catch {
-                failures.append(error.description)
+                var damage: [String] = []
+                let parts = SalvagedTrace.open(directories, plugin, problems: &damage)
+                // Without a single readable part, the trace's own error says more than those of its files.
+                failures += parts.isEmpty ? [error.description] : damage
+                opened += parts
             }
         }
         guard !opened.isEmpty else { throw CTFError(failures.joined(separator: "; ")) }

@@ -62,7 +62,7 @@ package enum TraceDirectories {
 
     private static func isDirectory(_ path: String) -> Bool { mode(path) == S_IFDIR }
 
-    private static func isFile(_ path: String) -> Bool {
+    static func isFile(_ path: String) -> Bool {
         let mode = mode(path)
         return mode == S_IFREG || mode == S_IFLNK
     }

@@ -15,9 +15,17 @@ final class TraceReader {
     private(set) var streams: [StreamSink] = []
     private(set) var facts = Facts()
 
+    /// Temporary, and needed as long as its files are read.
+    private let scratch: ScratchDirectory?
+
     /// Opens the trace whose parts are these directories.
-    init(directories: [String], _ plugin: borrowing CTFPlugin) throws(CTFError) {
-        path = directories[0]
+    init(
+        directories: [String], shownAs path: String? = nil, _ plugin: borrowing CTFPlugin,
+        keeping scratch: ScratchDirectory? = nil
+    ) throws(CTFError) {
+        let path = path ?? directories[0]
+        self.path = path
+        self.scratch = scratch
         graph = try Graph()
         let parameters = try Value.inputs(directories)
         try connect(try plugin.source("fs"), parameters, doing: "opening the CTF trace '\(path)'")

@@ -129,6 +129,8 @@ package enum Limits {
     package static let traceDirectoryDepth = 12
     /// CTF traces in one directory: a session rotated every minute for a day has 1,440 parts for each domain.
     package static let traceDirectories = 16_384
+    /// Bytes of a stream's packet index: 1.4 million packets of 72 bytes, 360 GB of LTTng's usual 256 KiB.
+    package static let packetIndexBytes = 100 << 20
     /// Streams of one CTF trace: 16 channels on 256 CPUs.
     package static let traceStreams = 4096
     /// Environment entries of one CTF trace; LTTng writes 15.

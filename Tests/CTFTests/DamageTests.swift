@@ -24,6 +24,41 @@ struct DamageTests {
         }
     }
 
+    @Test func `one damaged stream does not take the others along`() throws {
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        try Data(repeating: 7, count: 5000).write(to: URL(filePath: "\(path)/kernel/chan_7"))
+        var problems: [String] = []
+        let machines = try CTFExperiment.open(path, problems: &problems)
+        #expect(machines.reduce(0) { $0 + Everything($1).events } == 1452)
+        #expect(problems.count == 1)
+        #expect(problems.first?.contains("chan_7' is damaged and not used: ") == true)
+    }
+
+    @Test func `of a stream that was cut short the whole packets are used`() throws {
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        let stream = URL(filePath: "\(path)/kernel/chan_1")
+        let packet = try Data(contentsOf: stream)
+        try (packet + packet.prefix(20_000)).write(to: stream)
+        // LTTng's index of both packets: header, then offset, size in bits and five or seven more numbers each.
+        var index = Data()
+        func put<Number: FixedWidthInteger>(_ number: Number) { withUnsafeBytes(of: number.bigEndian) { index += $0 } }
+        for word in [0xC1F1_DCC1, 1, 1, 72] as [UInt32] { put(word) }
+        for number in 0..<2 {
+            put(UInt64(number * packet.count))
+            put(UInt64(packet.count * 8))
+            for _ in 0..<7 { put(UInt64(0)) }
+        }
+        try FileManager.default.createDirectory(atPath: "\(path)/kernel/index", withIntermediateDirectories: true)
+        try index.write(to: URL(filePath: "\(path)/kernel/index/chan_1.idx"))
+        var problems: [String] = []
+        let machines = try CTFExperiment.open(path, problems: &problems)
+        #expect(machines.reduce(0) { $0 + Everything($1).events } == 1452)
+        #expect(problems.count == 1)
+        #expect(problems.first?.hasSuffix("chan_1' is damaged: only its first \(packet.count) bytes are used") == true)
+    }
+
     @Test func `flipped bytes anywhere are survived`() throws {
         var generator = SystemRandomNumberGenerator()
         let seed = UInt64.random(in: .min ... .max, using: &generator)
