@@ -48,7 +48,7 @@ start_emulator() {
 
 # Boots in 7 s on two free cores; the limit is for cores that others use too.
 wait_for_host() {
-    local deadline=$((SECONDS + 90))
+    local deadline=$((SECONDS + 150))
     until LAB_TIMEOUT=10 host_run true 2>/dev/null; do
         if ! host_is_up || ((SECONDS > deadline)); then
             return 1

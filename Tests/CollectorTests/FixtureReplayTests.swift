@@ -74,4 +74,19 @@ struct FixtureReplayTests {
             #expect(culprit?.guest == (guest == "g1" ? "g2" : "g1"))
         }
     }
+
+    @Test func `losses of the host make states unknown, and are counted`() throws {
+        let snapshot = try check("losses")
+        #expect(snapshot.sources[0].lost.ringBuffer > 0, "the host's")
+        #expect(snapshot.sources[1].lost.ringBuffer > 0, "g1's")
+        #expect(try share(of: .unknown, guest: "g1", in: snapshot) > 0.05)
+    }
+
+    @Test func `a guest that is paused neither runs nor waits for a CPU`() throws {
+        let snapshot = try check("pause")
+        // Four seconds; then its agent goes on where it was.
+        let vcpu = try #require(snapshot.guests.first { $0.name == "g1" }?.vcpus.first)
+        #expect(vcpu.times[.blocked] >= 4_000_000_000)
+        #expect(snapshot.sources.map(\.state) == ["drained", "drained", "drained"])
+    }
 }

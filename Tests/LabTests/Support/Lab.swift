@@ -86,7 +86,7 @@ struct Lab {
             variable(name).map { "\(name)=\($0)" }
         }
         let output = try ChildProcess.run(
-            ["/usr/bin/env"] + inherited + ["LAB_TIMEOUT=120", variable("TANDEM_LAB") ?? "lab"] + arguments)
+            ["/usr/bin/env"] + inherited + ["LAB_TIMEOUT=300", variable("TANDEM_LAB") ?? "lab"] + arguments)
         return String(decoding: output, as: UTF8.self).trimmedAtEnd
     }
 
