@@ -44,8 +44,8 @@ final class AgentConnection: @unchecked Sendable {
                     guard let message = try Message(frame) else { continue }
                     let occupation = service.occupation(besides: self)
                     perform(lock.withLock { session.received(message, occupation: occupation) }, received: received)
+                    if clock == nil { clock = lock.withLock { session.isProbing } ? service.sessionClock : nil }
                 }
-                if clock == nil { clock = lock.withLock { session.isProbing } ? service.sessionClock : nil }
                 if lock.withLock({ closeReason != nil }) { break }
             }
             close(reason: "the collector closed the connection")
@@ -79,9 +79,11 @@ final class AgentConnection: @unchecked Sendable {
         try? writer.write(message.frame.bytes, timeoutMilliseconds: timeoutMilliseconds)
     }
 
-    /// The second clock reading is the last thing before the write.
+    /// The second clock reading is the last thing before the write. A probe that came together with its hello was received
+    /// before now: that bounds it as well, only less closely.
     private func answer(_ id: UInt64, _ received: TraceTicks?) {
-        guard let clock, let received, let sent = TraceClockReader.now(clock) else { return }
+        guard let clock, let received = received ?? TraceClockReader.now(clock), let sent = TraceClockReader.now(clock)
+        else { return }
         send(.probeReply(id: id, received: received, sent: sent))
     }
 

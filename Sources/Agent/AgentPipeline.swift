@@ -126,7 +126,16 @@ final class AgentPipeline: @unchecked Sendable {
                     if next.isBatch, !credit.takeNow(next.byteCount) {
                         // What was gathered must go first: the credit we wait for is the answer to it.
                         try flush(&output)
-                        guard credit.take(next.byteCount) else { return }
+                        switch credit.take(next.byteCount, timeoutMilliseconds: Limits.creditMilliseconds) {
+                        case .taken: break
+                        case .closed: return
+                        case .starved:
+                            return fail(
+                                PeerError(
+                                    .timedOut,
+                                    "the collector takes no events: no credit for \(Limits.creditMilliseconds / 1000) s"
+                                ))
+                        }
                     }
                     next.append(to: &output)
                     frame = output.count < 256 << 10 ? queue.pop(timeoutNanoseconds: 0) : nil

@@ -16,13 +16,24 @@ final class Credit: @unchecked Sendable {
         }
     }
 
+    enum Answer: Hashable, Sendable {
+        case taken
+        /// None came for as long as it was waited for.
+        case starved
+        /// The session has ended.
+        case closed
+    }
+
     /// Waits while the credit is used up, then takes `bytes`; it may go below zero by one frame, so that no frame is too
-    /// large for the window. False when the session has ended.
-    func take(_ bytes: Int) -> Bool {
-        lock.withLock {
-            while available <= 0, !isClosed { lock.wait() }
+    /// large for the window.
+    func take(_ bytes: Int, timeoutMilliseconds: Int) -> Answer {
+        let deadline = MonotonicClock.deadline(after: Int64(timeoutMilliseconds) * 1_000_000)
+        return lock.withLock {
+            while available <= 0, !isClosed {
+                guard lock.wait(until: deadline) else { return isClosed ? .closed : .starved }
+            }
             available -= bytes
-            return !isClosed
+            return isClosed ? .closed : .taken
         }
     }
 

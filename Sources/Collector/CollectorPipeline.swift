@@ -2,7 +2,7 @@ import Analysis
 import Decoding
 package import SessionLog
 import StateCoding
-import Timeline
+package import Timeline
 package import TraceModel
 import Wire
 
@@ -22,6 +22,10 @@ package struct CollectorPipeline: Codable {
     var isHostDone = false
     private var analyzer: Analyzer
     var anomalies = AnomalyCounts()
+    /// To be set before the first input: what is measured of the guests' clocks is kept, for `resyncedClocks`.
+    var keepsClockJournals = false
+    /// Nil while nobody asks for them.
+    private var placements: [PlacedBatch]?
     var machines: [Int32: VMFacts] = [:]
     package private(set) var facts: SessionFacts?
     /// Host time up to which everything has been analyzed.
@@ -62,7 +66,8 @@ package struct CollectorPipeline: Codable {
             receive(message, of: index)
         case .probe(let source, let probe):
             guard let index = index(of: source) else { return }
-            if sources[index].clock.add(probe) != .used { anomalies.add(.clockViolation) }
+            sources[index].intake.hold(probe)
+            placeWaiting(of: index)
         case .clock(let source, let facts):
             guard let index = index(of: source) else { return }
             sources[index].clock.learn(facts)
@@ -97,6 +102,7 @@ package struct CollectorPipeline: Codable {
     ) {
         var source = CollectorSource(id: id, facts: facts)
         for message in formats { source.add(message, anomalies: &anomalies) }
+        if keepsClockJournals { source.clock.keepJournal() }
         merger.addSource(id, isReference: facts.isHost)
         analyzer.bind(id, name: facts.name, formats: source.formats, exitReasonName: source.exitReasonName)
         for task in names.tasks { analyzer.name(task.tid, Comm(task.comm), of: id) }
@@ -160,7 +166,15 @@ package struct CollectorPipeline: Codable {
             anomalies.add(.clockUnmapped, UInt64(batch.headers.count))
             return
         }
+        if !sources[index].facts.isHost { judge(placed, of: index) }
+        placements?.append(placed)
         merger.push(placed)
+    }
+
+    /// Every batch as it was placed since the last call, once this was called: for whoever compares maps.
+    package mutating func takePlacements() -> [PlacedBatch] {
+        defer { placements = [] }
+        return placements ?? []
     }
 
     /// Releases what the watermarks allow into the analyzer.

@@ -16,6 +16,9 @@ struct CollectorSource: Codable {
     private var opening: SourceOpening
     var clock: ClockMap
     var intake = GuestIntake()
+    /// Events whose placed time lies in a window of guest mode of their vCPU, and those for which that could be told.
+    var contained: UInt64 = 0
+    var judged: UInt64 = 0
     var state = State.live
     var vmmPID: Int32?
     var events: UInt64 = 0
@@ -91,6 +94,7 @@ struct CollectorSource: Codable {
         source.producerCPUNanoseconds = statistics?.cpuNanoseconds ?? 0
         source.cpus = onlineCPUs
         source.clock = clock.status
+        if judged > 0 { source.clock?.containment = Double(contained) / Double(judged) }
         return source
     }
 }

@@ -13,6 +13,7 @@ struct GuestIntake: Codable {
     }
 
     private var items: [Item] = []
+    private var probes: [ClockProbe] = []
     private var heldEvents = 0
     /// Of one source; its share of what the merge may hold.
     private static let mostEvents = Limits.mergeEvents / 4
@@ -28,7 +29,16 @@ struct GuestIntake: Codable {
         items.append(.watermark(watermark))
     }
 
-    var isEmpty: Bool { items.isEmpty }
+    /// A probe waits as events do: whether the clock was changed before it, only the host's events tell.
+    mutating func hold(_ probe: ClockProbe) { probes.append(probe) }
+
+    mutating func takeProbes(receivedBefore limit: HostTime) -> [ClockProbe] {
+        let ready = probes.filter { $0.hostReceived <= limit }
+        probes.removeAll { $0.hostReceived <= limit }
+        return ready
+    }
+
+    var isEmpty: Bool { items.isEmpty && probes.isEmpty }
     var isOverfull: Bool { heldEvents > Self.mostEvents }
 
     /// Takes everything out; what must wait on is held again, in the same order.

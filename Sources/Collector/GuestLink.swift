@@ -10,7 +10,7 @@ import Wire
 /// `prepare` runs the set-up and gives up at the first problem; `run` then moves frames into the pipeline's queue until
 /// the guest has drained or is lost. Whatever happens, exactly one `sourceClosed` goes into the queue.
 final class GuestLink: @unchecked Sendable {
-    // @unchecked: `session` and `isStopping` are only touched under `lock`; `connection` is set before other threads see us.
+    // @unchecked: `session` and `isProbeWanted` are only touched under `lock`; `connection` is set before other threads see us.
     struct Ready: Sendable {
         var hello: Hello
         var prepared: Prepared
@@ -29,6 +29,7 @@ final class GuestLink: @unchecked Sendable {
     private let writeLock = ConditionLock()
     private let connection: Connection
     private var probes: ProbeLink?
+    private var isProbeWanted = false
     private var session: CollectorSession
     private var reader = FrameReader()
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
@@ -102,6 +103,14 @@ final class GuestLink: @unchecked Sendable {
         probes?.shutdown()
     }
 
+    /// The map of its clock was lost: does not wait for the next burst's time.
+    func probeNow() {
+        lock.withLock {
+            isProbeWanted = true
+            lock.broadcast()
+        }
+    }
+
     // MARK: Threads
 
     private func receive() {
@@ -131,7 +140,11 @@ final class GuestLink: @unchecked Sendable {
     private func probe() {
         guard let probes else { return }
         while !lock.withLock({ session.isEnded }) {
-            MonotonicClock.sleep(nanoseconds: ProbeLink.intervalNanoseconds)
+            lock.withLock {
+                let deadline = MonotonicClock.deadline(after: ProbeLink.intervalNanoseconds)
+                while !isProbeWanted { guard lock.wait(until: deadline) else { break } }
+                isProbeWanted = false
+            }
             guard let burst = try? probes.burst(count: ProbeLink.regularBurst) else { return }
             for probe in burst { queue.push(.record(.probe(source, probe)), weight: 64) }
         }

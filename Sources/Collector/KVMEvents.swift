@@ -20,6 +20,7 @@ struct KVMEvents {
     }
 
     private var offsetWrite: OffsetWrite?
+    private var masterClockType: UInt16?
     private var entryType: UInt16?
     private var exitType: UInt16?
     private var entryVCPU: IntegerField?
@@ -35,12 +36,19 @@ struct KVMEvents {
             (entryType, exitType) = (UInt16(entry), UInt16(exit))
             (entryVCPU, exitVCPU) = (field("vcpu_id", of: entry), field("vcpu_id", of: exit))
         }
+        masterClockType = formats.typeIndex(system: "kvm", name: "kvm_update_master_clock").map { UInt16($0) }
         if let type = formats.typeIndex(system: "kvm", name: "kvm_write_tsc_offset"),
             let vcpu = field("vcpu_id", of: type), let previous = field("previous_tsc_offset", of: type),
             let next = field("next_tsc_offset", of: type)
         {
             offsetWrite = OffsetWrite(type: UInt16(type), vcpu: vcpu, previous: previous, next: next)
         }
+    }
+
+    /// KVM computed the clocks of a machine anew: which thread made it do so, and when.
+    func masterClockUpdates(in batch: EventBatch) -> [(tid: Int32, ticks: TraceTicks)] {
+        guard let masterClockType else { return [] }
+        return batch.headers.filter { $0.typeIndex == masterClockType }.map { ($0.pid, $0.ticks) }
     }
 
     func offsetChanges(in batch: EventBatch) -> [OffsetChange] {

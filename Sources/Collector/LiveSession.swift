@@ -249,6 +249,7 @@ package final class LiveSession: @unchecked Sendable {
             for record in host == nil ? [] : machines.identify(unidentified) {
                 process(.record(record), &pipeline, &recorder)
             }
+            for source in pipeline.lostClocks() { links.first { $0.source == source }?.probeNow() }
             if let failure = recorder.flush() { fail(failure) }
             publish(pipeline, recorder)
             save(pipeline, &recorder)

@@ -1,6 +1,6 @@
 import SessionLog
 import Timeline
-import TraceModel
+package import TraceModel
 
 /// Guests' clocks: what the host's own events tell of them, and when a guest's events are placed.
 extension CollectorPipeline {
@@ -10,6 +10,9 @@ extension CollectorPipeline {
         let events = sources[host].kvmEvents
         for change in events.offsetChanges(in: batch) where change.previous != change.next {
             if let time = sources[host].clock.hostTime(change.ticks)?.time { follow(change, at: time) }
+        }
+        for update in events.masterClockUpdates(in: batch) {
+            if let time = sources[host].clock.hostTime(update.ticks)?.time { doubt(after: update.tid, at: time) }
         }
         guard guestMode.hasThreads else { return }
         for index in events.crossings(in: batch) { addCrossing(index, events, batch, of: host) }
@@ -33,14 +36,23 @@ extension CollectorPipeline {
     private mutating func follow(_ change: KVMEvents.OffsetChange, at time: HostTime) {
         // The thread tells the machine, where it is known; the offset before tells it nearly always: it is the machine's
         // age in cycles.
-        let owner = machines.values.first {
-            $0.vmmPID == change.tid || $0.vcpuThreads.contains { $0.tid == change.tid }
-        }
+        let owner = machine(of: change.tid)
         for guest in sources.indices where owner == nil || sources[guest].vmmPID == owner?.vmmPID {
             let isKnown = sources[guest].clock.offsetChanged(
                 of: change.vcpu, from: change.previous, to: change.next, at: time)
             if isKnown { anomalies.add(.clockChanged) }
         }
+    }
+
+    private mutating func doubt(after tid: Int32, at time: HostTime) {
+        guard let owner = machine(of: tid) else { return }
+        for guest in sources.indices where sources[guest].vmmPID == owner.vmmPID {
+            if sources[guest].clock.disturbed(at: time) { anomalies.add(.clockChanged) }
+        }
+    }
+
+    private func machine(of tid: Int32) -> VMFacts? {
+        machines.values.first { $0.vmmPID == tid || $0.vcpuThreads.contains { $0.tid == tid } }
     }
 
     /// vCPU threads become known with their machine, and the machine with its guest, in any order.
@@ -64,10 +76,22 @@ extension CollectorPipeline {
         for guest in sources.indices where !sources[guest].intake.isEmpty { placeWaiting(of: guest) }
     }
 
+    /// Guests whose clocks are not known at present: a probe, soon, is wanted.
+    package func lostClocks() -> [SourceID] { sources.filter { $0.clock.needsProbe }.map(\.id) }
+
+    /// Of the guests whose clocks were measured, the best maps of the whole time.
+    var resyncedClocks: [SourceID: GivenClock] {
+        sources.reduce(into: [:]) { $0[$1.id] = $1.clock.resynced }
+    }
+
     /// Places what the host's watermark allows.
     mutating func placeWaiting(of guest: Int, all: Bool = false) {
         let isForced = all || isHostDone || sources[guest].intake.isOverfull
         let limit = isForced ? HostTime(nanoseconds: .max) : hostNow
+        for probe in sources[guest].intake.takeProbes(receivedBefore: limit) {
+            let outcome = sources[guest].clock.add(probe)
+            if outcome != .used { anomalies.add(.clockViolation) }
+        }
         var isBlocked = false
         for item in sources[guest].intake.takeAll() {
             switch item {
@@ -118,6 +142,20 @@ extension CollectorPipeline {
         guestMode.withWindows(of: sources[guest].id, vcpu: batch.cpu) { windows in
             let outcome = sources[guest].clock.narrow(batch, to: &windows, knownBefore: known)
             if outcome == .newEpoch { anomalies.add(.clockViolation) }
+        }
+    }
+
+    /// Whether placed events lie where their vCPU was in guest mode: the gauge of the map, whatever it rests on.
+    mutating func judge(_ placed: borrowing PlacedBatch, of guest: Int) {
+        let known = guestMode.known
+        let times = placed.times
+        let isExact = !sources[guest].clock.canBeNarrowed
+        guestMode.withWindows(of: sources[guest].id, vcpu: placed.batch.cpu) { windows in
+            for time in times where time < known {
+                sources[guest].judged &+= 1
+                if windows.narrowed(time...time) != nil { sources[guest].contained &+= 1 }
+            }
+            if isExact, let last = times.last { windows.forget(before: last) }
         }
     }
 

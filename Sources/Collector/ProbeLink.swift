@@ -11,6 +11,8 @@ final class ProbeLink: Sendable {
     /// Before tracing starts, when nothing else bounds the clock.
     static let openingBurst = 32
     static let regularBurst = 8
+    /// On the way at once: the first wakes the guest, and the others find it awake.
+    private static let flight: UInt64 = 4
     static let intervalNanoseconds: Int64 = 1_000_000_000
 
     private let connection: Connection
@@ -33,23 +35,31 @@ final class ProbeLink: Sendable {
         }
     }
 
-    /// Exchanges `count` probes, one after the other.
+    /// Exchanges `count` probes, some at a time. Each is a bound of its own in either direction, so that it does no harm
+    /// when one waits behind another.
     func burst(count: Int) throws -> [ClockProbe] {
         var reader = FrameReader()
         var probes: [ClockProbe] = []
-        for id in 1...UInt64(count) {
-            guard let sent = hostClock.now() else {
-                throw SessionError("the trace clock '\(hostClock.clock.rawValue)' cannot be read on this machine")
+        for first in stride(from: 1, through: UInt64(count), by: UInt64.Stride(Self.flight)) {
+            let ids = first...min(first + Self.flight - 1, UInt64(count))
+            var sent: [HostTime] = []
+            for id in ids {
+                guard let now = hostClock.now() else {
+                    throw SessionError("the trace clock '\(hostClock.clock.rawValue)' cannot be read on this machine")
+                }
+                sent.append(now)
+                try connection.write(
+                    Message.probe(id: id).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
             }
-            try connection.write(
-                Message.probe(id: id).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
-            guard case .probeReply(id, let guestReceived, let guestSent) = try next(&reader) else {
-                throw SessionError("the agent answered a clock probe with something else")
+            for (id, sent) in zip(ids, sent) {
+                guard case .probeReply(id, let guestReceived, let guestSent) = try next(&reader) else {
+                    throw SessionError("the agent answered a clock probe with something else")
+                }
+                guard let received = hostClock.now() else { continue }
+                probes.append(
+                    ClockProbe(
+                        hostSent: sent, guestReceived: guestReceived, guestSent: guestSent, hostReceived: received))
             }
-            guard let received = hostClock.now() else { continue }
-            probes.append(
-                ClockProbe(
-                    hostSent: sent, guestReceived: guestReceived, guestSent: guestSent, hostReceived: received))
         }
         return probes
     }

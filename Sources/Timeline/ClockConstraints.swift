@@ -88,10 +88,17 @@ struct ClockConstraints: Sendable, Codable {
         return true
     }
 
+    /// Host nanoseconds per tick, from the least to the greatest that is possible; nil while the rate is known less well
+    /// than a nanosecond clock's is beforehand.
+    var rates: ClosedRange<Double>? {
+        guard fastest - slowest <= 2 * drift * fastest * (1 + drift) else { return nil }
+        return slowest * (1 - wander)...fastest * (1 + wander)
+    }
+
     /// The middle line and its bound; nil while one side is missing or the rate is known less well than a nanosecond
     /// clock's is beforehand, because then the bound would be seconds after seconds.
     func line() -> ClockLine? {
-        guard let newest, fastest - slowest <= 2 * drift * fastest * (1 + drift) else { return nil }
+        guard let newest, let rates else { return nil }
         var floor: Point?
         var ceiling: Point?
         for window in windows {
@@ -100,8 +107,8 @@ struct ClockConstraints: Sendable, Codable {
         }
         guard let floor, let ceiling else { return nil }
         return ClockLine(
-            at: newest.ticks, floor: floor, ceiling: ceiling, slow: slowest * (1 - wander),
-            fast: fastest * (1 + wander), drift: drift)
+            at: newest.ticks, floor: floor, ceiling: ceiling, slow: rates.lowerBound, fast: rates.upperBound,
+            drift: drift)
     }
 
     // MARK: Rates

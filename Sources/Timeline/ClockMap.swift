@@ -28,15 +28,17 @@ package struct ClockMap: Sendable, Codable {
     }
 
     let clock: TraceClock
-    private let tolerance: ClockTolerance
+    let tolerance: ClockTolerance
     private let identity: Bool
-    private(set) var constraints: ClockConstraints
+    var constraints: ClockConstraints
+    /// Nil while nobody wants a map afterwards.
+    var journal: ClockJournal?
     /// Guest events in a row that no window of guest mode can hold.
     var impossible = 0
     /// Entries and exits have had a part in the present line.
-    private(set) var usesEntries = false
+    var usesEntries = false
     /// Counts from 0; every violation, and every change of what KVM says, opens the next.
-    package private(set) var epoch = 0
+    package internal(set) var epoch = 0
 
     /// Of the host itself, when it stamps with its TSC.
     private(set) var scale: TSCScale?
@@ -47,6 +49,10 @@ package struct ClockMap: Sendable, Codable {
     var line: ClockLine?
     /// The epoch before, for events that were under way when its end was noticed.
     var previous: ClockLine?
+    /// When the epoch began, where the host saw that.
+    var boundary: HostTime?
+    /// From this host time on the clock may be another one, and no probe has told yet.
+    var doubtfulFrom: HostTime?
     /// First reading of this epoch; `previous` covers ticks up to its own newest measurement, and between the two
     /// nobody knows when the step was.
     var epochStart: TraceTicks?
@@ -117,12 +123,20 @@ package struct ClockMap: Sendable, Codable {
 
     package mutating func add(_ probe: ClockProbe) -> Outcome {
         guard !identity else { return .used }
-        // Taken before a change that KVM has told: about a clock that is no more.
-        if let changedAt, probe.hostReceived < changedAt { return .used }
+        // Begun before a change that KVM has told: about a clock that is no more.
+        if let changedAt, probe.hostSent < changedAt { return .used }
         var alone = ClockConstraints(clock: clock, tolerance: tolerance)
         guard probe.isOrdered, alone.add(probe) else { return .contradictory }
         latest = max(latest ?? probe.guestSent, probe.guestSent)
         if epochStart == nil { epochStart = probe.guestReceived }
+        defer { note(probe) }
+        if let doubtfulFrom {
+            guard probe.hostSent >= doubtfulFrom else { return .used }
+            openEpoch(with: alone, by: probe)
+            boundary = doubtfulFrom
+            self.doubtfulFrom = nil
+            return .used
+        }
         let refutesKVM = isKnownByKVM && !kvm.contains { $0?.allows(probe) ?? false }
         if refutesKVM { kvm = [] }
         guard constraints.add(probe) else {
@@ -158,59 +172,6 @@ package struct ClockMap: Sendable, Codable {
     }
 
     var isKnownByKVM: Bool { kvm.contains { $0 != nil } }
-
-    /// The host time by `line`, the present one, or by the one before it where that still counts.
-    func resolve(_ ticks: TraceTicks, on line: ClockLine) -> (time: HostTime, boundNanoseconds: Int64) {
-        let time = line.hostTime(ticks)
-        let bound = line.boundNanoseconds(ticks)
-        guard let previous, let epochStart, ticks < epochStart else { return (time, Int64(saturating: bound)) }
-        let earlier = previous.hostTime(ticks)
-        let earlierBound = previous.boundNanoseconds(ticks)
-        if ticks <= previous.ticks { return (earlier, Int64(saturating: earlierBound)) }
-        // Before the step or after it: whichever, the other line is not farther away than this.
-        let either = max(bound, Double((time - earlier).magnitude) + earlierBound)
-        return (time, Int64(saturating: either))
-    }
-
-    private mutating func openEpoch(with fresh: ClockConstraints, by probe: ClockProbe) {
-        // A clock that went back gives the same reading twice, and then ticks cannot tell the epochs apart.
-        previous = line.flatMap { $0.ticks < probe.guestReceived ? $0 : nil }
-        epochStart = probe.guestReceived
-        latest = probe.guestSent
-        constraints = fresh
-        line = constraints.line()
-        beginEpoch()
-    }
-
-    /// A bound that did not come from a probe; false when it contradicts the others.
-    mutating func add(_ side: ClockConstraints.Side, _ ticks: TraceTicks, _ time: HostTime) -> Bool {
-        usesEntries = true
-        latest = max(latest ?? ticks, ticks)
-        return constraints.add(side, ClockConstraints.Point(ticks: ticks, host: time))
-    }
-
-    mutating func refreshedLine() -> ClockLine? {
-        line = constraints.line() ?? line
-        return line
-    }
-
-    /// The clock is not what it was, and nothing tells yet what it is: until the next probe nothing can be placed.
-    mutating func lose(from ticks: TraceTicks) -> Outcome {
-        previous = line
-        epochStart = ticks
-        line = nil
-        constraints = ClockConstraints(clock: clock, tolerance: tolerance)
-        beginEpoch()
-        return .newEpoch
-    }
-
-    private mutating func beginEpoch() {
-        epoch += 1
-        impossible = 0
-        usesEntries = false
-        floors.removeAll(keepingCapacity: true)
-        promised = nil
-    }
 }
 
 extension ClockConstraints {

@@ -115,9 +115,11 @@ extension ClockMap {
         return kept
     }
 
-    /// How many events of a batch lie before `limit`; nil while the clock is not known.
+    /// How many events of a batch lie before `limit`; nil while the clock is not known, or in doubt.
     package func count(of batch: EventBatch, before limit: HostTime) -> Int? {
-        guard let first = batch.headers.first, hostTime(first.ticks, cpu: batch.cpu) != nil else { return nil }
+        guard doubtfulFrom == nil, let first = batch.headers.first, hostTime(first.ticks, cpu: batch.cpu) != nil else {
+            return nil
+        }
         return batch.headers.partitionPoint {
             hostTime($0.ticks, cpu: batch.cpu).map { $0.time < limit } ?? true
         }

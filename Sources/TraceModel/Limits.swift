@@ -47,6 +47,9 @@ package enum Limits {
     package static let answerMilliseconds = 10_000
     /// Silence of a peer after which it counts as lost: the agent sends a watermark at least every second.
     package static let silenceMilliseconds = 10_000
+    /// Without credit, when there is something to send: a collector that is stopped for so long has lost its session, so
+    /// that another can have it. Three times what counts as silence, because credit comes in eighths of the window.
+    package static let creditMilliseconds = 30_000
     /// From asking for the drain to its end.
     package static let drainMilliseconds = 10_000
 

@@ -82,7 +82,7 @@ package enum TraceClock: String, CaseIterable, Sendable, Codable {
 /// One exchange with a guest: the four time stamps of NTP (RFC 5905 §8), in the clocks that stamp the events.
 ///
 /// Whatever the delays were, the guest's first reading lies after `hostSent` and its second before `hostReceived`.
-package struct ClockProbe: Hashable, Sendable {
+package struct ClockProbe: Hashable, Sendable, Codable {
     package var hostSent: HostTime
     package var guestReceived: TraceTicks
     package var guestSent: TraceTicks

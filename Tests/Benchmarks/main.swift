@@ -6,6 +6,7 @@ let usage = """
            tandem-bench import (--record SECONDS | FOLDER | HOST.dat GUEST.dat…)
            tandem-bench views
            tandem-bench ctf [EVENTS]
+           tandem-bench clock RECORDING
       decode   raw ring-buffer sub-buffers to batches of events
       wire     batches to frames and back
       analyze  batches in merged order to the states of vCPUs; RECORDING as `tandem record` makes them, the demo's by
@@ -13,6 +14,7 @@ let usage = """
       import   trace.dat files to a recording on disk
       ctf      writing and reading CTF beside babeltrace2, on a trace of its own making
       views    snapshots to frames of the live view; needs no input
+      clock    how far maps of guests' clocks are off, in a recording whose clocks KVM told
 
     FOLDER holds cpuN.raw, and perhaps events/SYSTEM/EVENT/format (otherwise this kernel's) and a trace.dat of the same
     sub-buffers, against which trace-cmd is timed. --record records this machine under load (root; private instance).
@@ -29,6 +31,7 @@ do {
     case "wire": try WireBenchmark.run(BenchmarkInput(arguments.dropFirst()))
     case "views": ViewsBenchmark.run()
     case "ctf": try CTFBenchmark.run(arguments.dropFirst())
+    case "clock" where arguments.count == 2: try ClockBenchmark.run(arguments[1])
     default: exitWithUsage()
     }
 } catch {
