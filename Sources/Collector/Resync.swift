@@ -5,19 +5,30 @@ package import TraceModel
 /// Better maps of the guests' clocks, made when everything is known: `tandem report --resync`.
 ///
 /// ```
-/// let maps = try Resync.maps(of: first)                      // the whole session, once
-/// let replay = Replay(ResyncedInput(again, maps: maps))      // and again, converted by them
+/// let resync = try Resync(of: first)                              // the whole session, once
+/// let replay = Replay(ResyncedInput(again, maps: resync.maps))    // and again, converted by them
 /// ```
 /// Guests whose clocks are exact, or came with a map, keep it.
-package enum Resync {
-    package static func maps(of input: any SessionInput) throws -> [SourceID: GivenClock] {
+package struct Resync {
+    package let maps: [SourceID: GivenClock]
+    /// For people, one sentence for each guest that has a new map: what the live map knew at its end, and what is known now.
+    package private(set) var comparisons: [String] = []
+
+    package init(of input: any SessionInput) throws {
         var pipeline = CollectorPipeline()
         pipeline.keepsClockJournals = true
         while let next = try input.next() {
             pipeline.apply(next)
             _ = pipeline.takeUnidentifiedThreads()
         }
-        return pipeline.resyncedClocks
+        maps = pipeline.resyncedClocks
+        for source in pipeline.sources {
+            guard let map = maps[source.id] else { continue }
+            let bounds = map.knots.map(\.boundNanoseconds).sorted()
+            comparisons.append(
+                "\(source.facts.name): live ±\(source.clock.status.boundNanoseconds) ns at the end, afterwards "
+                    + "±\(bounds[bounds.count / 2]) ns in the middle of all")
+        }
     }
 }
 

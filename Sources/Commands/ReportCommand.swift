@@ -1,6 +1,7 @@
 import ArgumentParser
 import Collector
 import EventText
+import Foundation
 import Glibc
 import SessionLog
 import TraceModel
@@ -47,6 +48,10 @@ struct ReportCommand: ParsableCommand {
             "Rows of --format csv: \(CSVTable.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "name"))
     var table = CSVTable.vcpus
 
+    @Flag(
+        help: "Convert the guests' times by everything that was measured, before and after: reads the session twice.")
+    var resync = false
+
     @Flag(help: "List the events of all machines in one order.")
     var events = false
 
@@ -67,7 +72,7 @@ struct ReportCommand: ParsableCommand {
     }
 
     func run() throws {
-        let input = try session.open()
+        let input = try openInput()
         if events { return try list(input) }
         var replay = Replay(input)
         if let at {
@@ -104,6 +109,13 @@ struct ReportCommand: ParsableCommand {
                 description: "machine '\(vm)' has no vCPU \(vcpu.map(String.init) ?? ""), but \(numbers)")
         }
         return page
+    }
+
+    private func openInput() throws -> any SessionInput {
+        guard resync else { return try session.open() }
+        let better = try Resync(of: try session.open())
+        for line in better.comparisons { FileHandle.standardError.write(Data("tandem: \(line)\n".utf8)) }
+        return ResyncedInput(try session.open(), maps: better.maps)
     }
 
     private static var plain: TopOptions {
