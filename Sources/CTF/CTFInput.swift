@@ -86,7 +86,7 @@ package final class CTFInput: SessionInput {
                     SessionFacts(
                         program: tracer.compactMap(\.self).joined(separator: " "), hostname: host.facts.hostname,
                         kernelRelease: host.facts.kernelRelease, bootID: host.facts.bootID, start: start,
-                        wallClockSeconds: seconds, maximumLagNanoseconds: Limits.mergeLagNanoseconds))))
+                        wallClockSeconds: seconds, maximumLagNanoseconds: Limits.mergeLagOfFilesNanoseconds))))
         told.append(.record(host.opening))
         let machinesFirst = relations.filter { if case .machine = $0 { true } else { false } }
         told += machinesFirst.map { .record($0) }
@@ -161,7 +161,7 @@ package final class CTFInput: SessionInput {
     private func closeHostEarly() {
         guard machines[0].hasEnded, let end = machines[0].reached, promised.map({ $0 >= end }) ?? true else { return }
         let isEarly = machines.contains { machine in
-            machine.end.map { $0 - end > Limits.mergeLagNanoseconds } ?? false
+            machine.end.map { $0 - end > Limits.mergeLagOfFilesNanoseconds } ?? false
         }
         guard isEarly, !isHostClosed else { return }
         isHostClosed = true
@@ -206,7 +206,7 @@ package final class CTFInput: SessionInput {
         guard let safe, promised.map({ $0 < safe }) ?? true else { return }
         var step = promised ?? safe
         repeat {
-            step = min(safe, step.advanced(by: Limits.mergeLagNanoseconds / 8))
+            step = min(safe, step.advanced(by: Limits.mergeLagOfFilesNanoseconds / 8))
             for index in machines.indices {
                 if let ticks = machines[index].ticks(notAfter: step) { tell(index, before: ticks) }
             }

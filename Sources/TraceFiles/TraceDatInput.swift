@@ -149,7 +149,7 @@ package final class TraceDatInput: SessionInput {
                     program: "trace-cmd \((options.version ?? "").sanitized)", hostname: words.host ?? "",
                     kernelRelease: words.release ?? "", bootID: "", start: start,
                     wallClockSeconds: (date ?? 0) / 1_000_000,
-                    maximumLagNanoseconds: Limits.mergeLagNanoseconds))
+                    maximumLagNanoseconds: Limits.mergeLagOfFilesNanoseconds))
         ]
         for member in session.members {
             records.append(member.opened)

@@ -75,6 +75,8 @@ package enum Limits {
     /// How far a source may lag behind the host before the merge goes on without it. The agent waits at most
     /// 20 ms between two rounds (`--flush`); this leaves a guest 25 of them to be scheduled.
     package static let mergeLagNanoseconds: Int64 = 500_000_000
+    /// The same for sessions in files, where nobody is slow and all is waited for: 36 years.
+    package static let mergeLagOfFilesNanoseconds: Int64 = 1 << 60
     /// Events held for the merge over all sources: 500 ms at 8 M events/s; 24 bytes of header and about 48 of record
     /// each, 288 MiB at the very worst. Beyond it the merge goes on without waiting.
     package static let mergeEvents = 4 << 20
