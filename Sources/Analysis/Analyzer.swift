@@ -49,9 +49,9 @@ package struct Analyzer: Sendable, Codable {
 
     package internal(set) var anomalies = AnomalyCounts()
     var checks = Checks()
-    /// Samples of guests' steal time, the earliest first, and its time.
-    var stealSamples: [StealDue] = []
-    var stealDue = Int64.max
+    /// What is known of guests for later, the earliest first, and its time.
+    var guestNotes: [GuestNote] = []
+    var noteDue = Int64.max
 
     package init(start: HostTime) {
         self.start = start.nanoseconds
@@ -136,7 +136,7 @@ package struct Analyzer: Sendable, Codable {
         for index in range {
             let time = bounded(times[index])
             if time > now {
-                if time >= stealDue { takeStealSamples(until: time) }
+                if time >= noteDue { takeNotes(until: time) }
                 now = time
             }
             hostEvent(batch.headers[index], in: records, on: batch.cpu, at: time)
@@ -172,7 +172,7 @@ package struct Analyzer: Sendable, Codable {
     /// Time passes though nothing happens.
     package mutating func advance(to time: HostTime) {
         let time = max(now, bounded(time))
-        if time >= stealDue { takeStealSamples(until: time) }
+        if time >= noteDue { takeNotes(until: time) }
         now = time
     }
 

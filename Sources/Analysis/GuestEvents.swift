@@ -104,7 +104,7 @@ extension Analyzer {
     }
 
     /// Gives the time since the last switch of the guest's CPU to the task that had it.
-    private mutating func settleTask(
+    mutating func settleTask(
         _ guest: Int, _ cpu: Int, at time: Int64, toIdle isIdle: Bool?, boundNanoseconds: Int64
     ) {
         let slot = Int(guests[guest].cpus[cpu].vcpu)

@@ -5,28 +5,10 @@ extension Analyzer {
     /// `steal` of a guest's /proc/stat by CPU, nanoseconds since its boot, as it was at `time`. Counted when the analysis
     /// comes to that time, so that both figures are of the same instants; the guest counts in steps of 10 ms.
     package mutating func sampleSteal(_ source: SourceID, _ cpus: [StealSample.CPU], at time: HostTime) {
-        guard stealSamples.count < Limits.pendingStealSamples else {
-            anomalies.add(.tableFull)
-            return
-        }
-        let sample = StealDue(time: bounded(time), source: source, cpus: cpus)
-        let place = stealSamples.firstIndex { $0.time > sample.time } ?? stealSamples.count
-        stealSamples.insert(sample, at: place)
-        stealDue = stealSamples[0].time
-        if stealDue <= now { takeStealSamples(until: now) }
+        note(GuestNote(time: bounded(time), source: source, kind: .steal(cpus)))
     }
 
-    /// Time passes to `time`, and nothing has happened since `now`.
-    mutating func takeStealSamples(until time: Int64) {
-        while let sample = stealSamples.first, sample.time <= time {
-            stealSamples.removeFirst()
-            for cpu in sample.cpus { count(cpu, of: sample.source, at: max(now, sample.time)) }
-        }
-        stealDue = stealSamples.first?.time ?? .max
-    }
-
-    private mutating func count(_ sample: StealSample.CPU, of source: SourceID, at time: Int64) {
-        guard let guest = guests.firstIndex(where: { $0.id == source }) else { return }
+    mutating func count(_ sample: StealSample.CPU, of guest: Int, at time: Int64) {
         guard prepare(guest: guest, cpu: sample.cpu) else {
             anomalies.add(.tableFull)
             return
@@ -38,13 +20,6 @@ extension Analyzer {
         if vcpus[slot].steal == nil { vcpus[slot].steal = StealAccount(figures) }
         vcpus[slot].steal?.sample(figures)
     }
-}
-
-/// A sample that waits for its time.
-struct StealDue: Sendable, Codable {
-    let time: Int64
-    let source: SourceID
-    let cpus: [StealSample.CPU]
 }
 
 /// The first sample of one vCPU and the last.

@@ -86,7 +86,12 @@ package struct CollectorPipeline: Codable {
         case .sourceClosed(let source, let reason, let isFailure):
             guard let index = index(of: source) else { return }
             sources[index].state = isFailure ? .gone(reason) : .drained
-            if sources[index].facts.isHost { hostIsDone() } else { placeWaiting(of: index, all: true) }
+            if sources[index].facts.isHost {
+                hostIsDone()
+            } else {
+                placeWaiting(of: index, all: true)
+                if let end = merger.watermark(of: source), !isFailure { analyzer.sourceEnds(source, at: end) }
+            }
             merger.endSource(source)
             analyze()
             if isFailure { lose(source) }

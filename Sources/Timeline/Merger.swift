@@ -107,6 +107,9 @@ package struct Merger: Sendable, Codable {
     /// The source holds nobody back at present, because it is too far behind.
     package func isLate(_ source: SourceID) -> Bool { place(of: source).map { sources[$0].isLate } ?? false }
 
+    /// The latest promise of the source; nil before the first.
+    package func watermark(of source: SourceID) -> HostTime? { place(of: source).flatMap { sources[$0].watermark } }
+
     /// How often it became late (`Anomaly.sourceLate`).
     package func timesLate(_ source: SourceID) -> UInt64 { place(of: source).map { sources[$0].timesLate } ?? 0 }
 

@@ -42,6 +42,16 @@ struct GuestTaskTests {
     }
 
     @Test
+    func `a task is known until its guest's trace ends, and what it got stays`() throws {
+        var teller = check(running + [(0, 50, .guestEnds), (0, 40, .other(31))], [:])
+        #expect(try teller.vcpu(31).guestTID == 130)
+        teller.tell([(0, 70, .other(31))])
+        #expect(try teller.vcpu(31).guestTID == nil)
+        let tasks = try #require(teller.analyzer.snapshot().guests.first?.tasks)
+        #expect(tasks.map { $0.times[.running] } == [30])
+    }
+
+    @Test
     func `a guest's times move no clock`() {
         let teller = check(running + [(0, 1_000_000, .guestSwitched(130, 131))], [:])
         #expect(teller.analyzer.snapshot().window.endNanoseconds == 15)

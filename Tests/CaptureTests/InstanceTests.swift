@@ -4,7 +4,9 @@ import Testing
 import TraceModel
 
 /// The real kernel's tracefs, only ever in instances of this test's own.
-@Suite(.enabled(if: RealTracefs.isUsable, RealTracefs.need))
+///
+/// One after the other, and with a role that no other suite uses: the name of an instance is free again when it is gone.
+@Suite(.serialized, .enabled(if: RealTracefs.isUsable, RealTracefs.need))
 struct InstanceTests {
     private let tracefs: Tracefs
 
@@ -22,7 +24,7 @@ struct InstanceTests {
         _ settings: InstanceSettings = RealTracefs.settings, body: (TraceInstance) throws -> Void
     ) throws {
         let before = topLevel()
-        let instance = try TraceInstance(in: tracefs, role: "test", settings: settings)
+        let instance = try TraceInstance(in: tracefs, role: "lone", settings: settings)
         let path = instance.files.path
         #expect(isThere(path))
         try body(instance)
@@ -174,7 +176,7 @@ struct InstanceTests {
 
     @Test
     func `an instance goes with the last reference to it`() throws {
-        var instance: TraceInstance? = try TraceInstance(in: tracefs, role: "test", settings: RealTracefs.settings)
+        var instance: TraceInstance? = try TraceInstance(in: tracefs, role: "lone", settings: RealTracefs.settings)
         let path = try #require(instance?.files.path)
         _ = try instance?.rescan()
         instance = nil

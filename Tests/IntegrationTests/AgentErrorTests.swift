@@ -8,9 +8,19 @@ extension RealTracingTests {
     /// What an agent answers to whom it cannot serve, and that it goes on serving.
     struct AgentErrors {
         /// After whatever it was told, the agent still sets a session up and leaves nothing of it.
+        /// As soon as it is free: the session before may only now be cleared away.
         private func checkServes(_ agent: TestAgent, sourceLocation: SourceLocation = #_sourceLocation) throws {
-            let collector = try RawCollector(agent)
-            let formats = try collector.prepare(RawCollector.request([.init(pattern: "sched:sched_switch")])).formats
+            var served: (collector: RawCollector, formats: [FormatMessage])?
+            let isServed = eventually(seconds: 5) {
+                guard let collector = try? RawCollector(agent),
+                    let prepared = try? collector.prepare(
+                        RawCollector.request([.init(pattern: "sched:sched_switch")]))
+                else { return false }
+                served = (collector, prepared.formats)
+                return true
+            }
+            #expect(isServed, sourceLocation: sourceLocation)
+            let (collector, formats) = try #require(served, sourceLocation: sourceLocation)
             #expect(formats.count == 1, sourceLocation: sourceLocation)
             #expect(agent.instances.count == 1, sourceLocation: sourceLocation)
             collector.connection.close()

@@ -109,7 +109,9 @@ extension RealTracingTests {
             #expect(object?.keys.sorted() == ["guests", "health", "host", "schema", "sources", "window"])
             let health = object?["health"] as? [String: Any]
             #expect(
-                health?.keys.sorted() == ["anomalies", "events_lost", "lag_ns", "limits", "losses_of_unknown_size"])
+                health?.keys.sorted() == [
+                    "anomalies", "checks", "events_lost", "lag_ns", "limits", "losses_of_unknown_size",
+                ])
             #expect(TracefsState.instances(of: program.pid) == [])
         }
 
@@ -144,7 +146,7 @@ extension RealTracingTests {
             try checkFailure(
                 ["record", "-o", "FOLDER/run", "-A", "web@unix:FOLDER/none"], status: 1, "guest 'web' at unix:")
             try checkFailure(["record", "-o", "FOLDER/a/b/c"], status: 1, "creating the recording's directory")
-            try checkFailure(["replay", "FOLDER", "--speed", "max"], status: 1, "No such file")
+            try checkFailure(["replay", "FOLDER", "--speed", "max"], status: 1, "holds no session")
             try checkFailure(["top", "--sort", "nothing"], status: 1, "--sort 'nothing' is no column")
             try checkFailure(["top", "--session", "FOLDER/none"], status: 1, "no such socket")
         }

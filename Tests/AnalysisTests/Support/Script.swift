@@ -28,7 +28,8 @@ struct Script {
         defer { if !batch.isEmpty { items.append(.batch(batch, times, .host)) } }
         switch step.happening {
         case .lost: batch.losses.append(LossMark(index: batch.headers.count, place: .ringBuffer, count: nil))
-        case .identified, .linked, .guestGone, .time: other(.told(step.happening, at: step.at), &batch, &times)
+        case .identified, .linked, .guestGone, .guestEnds, .time:
+            other(.told(step.happening, at: step.at), &batch, &times)
         case .guestSwitched:
             var guest = EventBatch(cpu: step.cpu)
             _ = writer.appendGuestEvent(step.happening, to: &guest)

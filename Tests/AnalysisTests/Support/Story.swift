@@ -41,6 +41,8 @@ enum Happening {
     case identified(VMFacts)
     case linked(pid: Int32)
     case guestGone
+    /// The guest's trace ends then; told at once, of a time that may be to come.
+    case guestEnds
     /// Nothing happens until then.
     case time
 }
@@ -147,6 +149,7 @@ extension Analyzer {
             identify(facts)
         case .linked(let pid): link(SourceID(1), vmmPID: pid)
         case .guestGone: sourceGone(SourceID(1), at: HostTime(nanoseconds: time))
+        case .guestEnds: sourceEnds(SourceID(1), at: HostTime(nanoseconds: time))
         case .time: advance(to: HostTime(nanoseconds: time))
         default: return false
         }

@@ -1,0 +1,50 @@
+package import TraceModel
+
+/// Something known of a guest for a time to which the analysis has yet to come.
+struct GuestNote: Sendable, Codable {
+    enum Kind: Sendable, Codable {
+        case steal([StealSample.CPU])
+        /// Its trace ends.
+        case end
+    }
+
+    let time: Int64
+    let source: SourceID
+    let kind: Kind
+}
+
+extension Analyzer {
+    /// Nothing more is traced in a guest from `time` on: what its tasks do then is unknown, and what was counted stays.
+    package mutating func sourceEnds(_ source: SourceID, at time: HostTime) {
+        note(GuestNote(time: bounded(time), source: source, kind: .end))
+    }
+
+    mutating func note(_ note: GuestNote) {
+        guard guestNotes.count < Limits.pendingGuestNotes else {
+            anomalies.add(.tableFull)
+            return
+        }
+        let place = guestNotes.firstIndex { $0.time > note.time } ?? guestNotes.count
+        guestNotes.insert(note, at: place)
+        noteDue = guestNotes[0].time
+        if noteDue <= now { takeNotes(until: now) }
+    }
+
+    /// Time passes to `time`, and nothing has happened since `now`.
+    mutating func takeNotes(until time: Int64) {
+        while let note = guestNotes.first, note.time <= time {
+            guestNotes.removeFirst()
+            guard let guest = guests.firstIndex(where: { $0.id == note.source }) else { continue }
+            let time = max(now, note.time)
+            switch note.kind {
+            case .steal(let cpus): for cpu in cpus { count(cpu, of: guest, at: time) }
+            case .end:
+                for cpu in guests[guest].cpus.indices {
+                    settleTask(guest, cpu, at: time, toIdle: nil, boundNanoseconds: 0)
+                    guests[guest].forget(cpu)
+                }
+            }
+        }
+        noteDue = guestNotes.first?.time ?? .max
+    }
+}
