@@ -116,7 +116,8 @@ package struct SessionArguments: Equatable {
             isInsecure = true
             return
         }
-        guard ["-e", "-f", "-C", "-b", "-A", "--pid", "--flush", "--max-lag", "--kvm-clock", "--lttng"].contains(name) else {
+        guard ["-e", "-f", "-C", "-b", "-A", "--pid", "--flush", "--max-lag", "--kvm-clock", "--lttng"].contains(name)
+        else {
             throw Problem(
                 description: name.hasPrefix("-")
                     ? "unknown option '\(name)'; see --help"

@@ -7,8 +7,8 @@ import Wire
 extension RealTracingTests {
     /// What an agent answers to whom it cannot serve, and that it goes on serving.
     struct AgentErrors {
-        /// After whatever it was told, the agent still sets a session up and leaves nothing of it.
-        /// As soon as it is free: the session before may only now be cleared away.
+        /// After whatever it was told, the agent still sets a session up, as soon as the one before is cleared away, and
+        /// leaves nothing of it.
         private func checkServes(_ agent: TestAgent, sourceLocation: SourceLocation = #_sourceLocation) throws {
             var served: (collector: RawCollector, formats: [FormatMessage])?
             let isServed = eventually(seconds: 5) {
