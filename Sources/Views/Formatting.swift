@@ -108,6 +108,12 @@ package enum Format {
     }
 
     private static func twoDigits(_ value: UInt64) -> String { value < 10 ? "0\(value)" : "\(value)" }
+
+    /// Seconds to the nanosecond: `12.000204112`.
+    static func exactSeconds(_ nanoseconds: Int64) -> String {
+        let (seconds, rest) = nanoseconds.magnitude.quotientAndRemainder(dividingBy: 1_000_000_000)
+        return (nanoseconds < 0 ? "-" : "") + "\(seconds)." + String("\(1_000_000_000 + rest)".dropFirst())
+    }
 }
 
 /// A part of a whole, in thousandths, rounded to the nearest, but never rounded up to all or down to nothing.
