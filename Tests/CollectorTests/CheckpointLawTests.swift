@@ -4,7 +4,7 @@ import SessionLog
 import Testing
 import TraceModel
 
-@Suite(.timeLimit(.minutes(2))) struct CheckpointLawTests {
+@Suite(.timeLimit(.minutes(10))) struct CheckpointLawTests {
     private func json(_ snapshot: Snapshot) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -4,7 +4,7 @@ import Testing
 import TraceModel
 import Wire
 
-@Suite(.timeLimit(.minutes(1))) struct PipelineTests {
+@Suite(.timeLimit(.minutes(10))) struct PipelineTests {
     /// A session without rounds, then those inputs; the anomalies that they cause.
     private func check(
         _ inputs: [PipelineInput], _ expected: [String: UInt64], sourceLocation: SourceLocation = #_sourceLocation

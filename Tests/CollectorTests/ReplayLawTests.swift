@@ -6,7 +6,7 @@ import Testing
 import TraceModel
 import Wire
 
-@Suite(.timeLimit(.minutes(2))) struct ReplayLawTests {
+@Suite(.timeLimit(.minutes(10))) struct ReplayLawTests {
     private func json(_ snapshot: Snapshot) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -5,7 +5,7 @@ import Testing
 import TraceModel
 
 /// Recordings in segments, with an index, and as rings.
-@Suite(.timeLimit(.minutes(2))) struct SegmentLawTests {
+@Suite(.timeLimit(.minutes(10))) struct SegmentLawTests {
     private func json(_ snapshot: Snapshot) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

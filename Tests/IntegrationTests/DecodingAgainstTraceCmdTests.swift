@@ -18,7 +18,7 @@ struct DecodingAgainstTraceCmdTests {
         TracingInstance.missing() ?? (ChildProcess.find("trace-cmd") == nil ? "trace-cmd" : nil)
     }
 
-    @Test(.enabled(if: missing == nil, "needs \(missing ?? "nothing")"), .timeLimit(.minutes(5)))
+    @Test(.enabled(if: missing == nil, "needs \(missing ?? "nothing")"), .timeLimit(.minutes(10)))
     func `every event and field is what trace-cmd reads`() throws {
         let traceCmd = try #require(ChildProcess.find("trace-cmd"))
         let recording = try Recording.make(label: "decode", events: Self.events) {

@@ -5,7 +5,7 @@ import TraceModel
 import Wire
 
 /// A file system of one megabyte of memory, which only root may mount.
-@Suite(.timeLimit(.minutes(1)), .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
+@Suite(.timeLimit(.minutes(10)), .enabled(if: geteuid() == 0, "mounting a small file system needs root"))
 struct FullDiskTests {
     @Test func `a full disk is told with path and reason, and what was written before it stays readable`() throws {
         let folder = try TestFolder()

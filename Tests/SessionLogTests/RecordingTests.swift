@@ -4,7 +4,7 @@ import Testing
 import TraceModel
 import Wire
 
-@Suite(.timeLimit(.minutes(1))) struct RecordingTests {
+@Suite(.timeLimit(.minutes(10))) struct RecordingTests {
     /// Writes the records and returns the recording's bytes.
     private func written(_ records: [LogRecord], in folder: TestFolder) throws -> [UInt8] {
         let writer = try LogWriter(creating: "\(folder.path)/run")

@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import Threading
 
-@Suite(.timeLimit(.minutes(1))) struct BoundedQueueTests {
+@Suite(.timeLimit(.minutes(10))) struct BoundedQueueTests {
     /// A queue of numbers that each weigh what they say.
     private func queue(bound: Int, holding weights: [Int] = []) -> BoundedQueue<Int> {
         let queue = BoundedQueue<Int>(maximumWeight: bound)

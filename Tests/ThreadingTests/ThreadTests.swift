@@ -2,7 +2,7 @@ import Glibc
 import Testing
 import Threading
 
-@Suite(.timeLimit(.minutes(1))) struct ThreadTests {
+@Suite(.timeLimit(.minutes(10))) struct ThreadTests {
     /// What the kernel calls a thread that was started as `name`.
     private func check(_ name: String, is expected: String, sourceLocation: SourceLocation = #_sourceLocation) {
         let answer = BoundedQueue<[UInt8]>(maximumWeight: 1)
@@ -32,7 +32,7 @@ import Threading
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct LatchTests {
+@Suite(.timeLimit(.minutes(10))) struct LatchTests {
     private func check(
         _ steps: [Latch.Value], end expected: Latch.Value, sourceLocation: SourceLocation = #_sourceLocation
     ) {
