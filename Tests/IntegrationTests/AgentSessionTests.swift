@@ -11,6 +11,7 @@ extension RealTracingTests {
         /// Everything that came in one session.
         private struct Received {
             var table: FormatTable
+            var decoder: BatchDecoder
             var batches: [EventBatch] = []
             var final: SourceStatistics?
             var isDrained = false
@@ -21,7 +22,13 @@ extension RealTracingTests {
             var table = FormatTable(byteOrder: prepared.byteOrder, longSize: prepared.longSize)
             for format in formats { table.append(try EventFormatParser.parse(format.text, system: format.system)) }
             try collector.send(.start)
-            return Received(table: table)
+            var received = Received(table: table, decoder: BatchDecoder(formats: table))
+            // Tracing is on when the first round has been; what a test did before would be missed.
+            while true {
+                let message = try #require(try collector.next(), "the agent closed before its first round")
+                try take(message, from: collector, into: &received)
+                if case .watermark = message { return received }
+            }
         }
 
         /// Starts as soon as the agent lets us: a collector that went away may only now be found out.
@@ -43,18 +50,21 @@ extension RealTracingTests {
         /// Takes all until the agent has drained, giving the credit back as it comes.
         private func drain(_ collector: RawCollector, _ received: inout Received) throws {
             try collector.send(.drain)
-            var decoder = BatchDecoder(formats: received.table)
             while let message = try collector.next(timeoutMilliseconds: 10_000) {
-                switch message {
-                case .batch(let body):
-                    received.batches.append(try decoder.decode(body))
-                    // Refused when the agent has sent its last.
-                    try? collector.send(.credit(body.count + Frame.headerBytes))
-                case .statistics(let statistics): if statistics.isFinal { received.final = statistics }
-                case .drained: received.isDrained = true
-                case .error(let error): throw error
-                default: continue
-                }
+                try take(message, from: collector, into: &received)
+            }
+        }
+
+        private func take(_ message: Message, from collector: RawCollector, into received: inout Received) throws {
+            switch message {
+            case .batch(let body):
+                received.batches.append(try received.decoder.decode(body))
+                // Refused when the agent has sent its last.
+                try? collector.send(.credit(body.count + Frame.headerBytes))
+            case .statistics(let statistics): if statistics.isFinal { received.final = statistics }
+            case .drained: received.isDrained = true
+            case .error(let error): throw error
+            default: break
             }
         }
 
@@ -115,7 +125,7 @@ extension RealTracingTests {
                 RawCollector.request([.init(pattern: "raw_syscalls")], creditBytes: 4096, bufferKiB: 512))
             // Millions of events, while nobody reads.
             let load = try Program(
-                "/bin/dd", ["if=/dev/zero", "of=/dev/null", "bs=1", "count=800000"], in: agent.folder)
+                "/bin/dd", ["if=/dev/zero", "of=/dev/null", "bs=1", "count=1600000"], in: agent.folder)
             #expect(load.wait(seconds: 30) == 0)
             try collector.send(.credit(1 << 30))
             try drain(collector, &received)
@@ -123,8 +133,10 @@ extension RealTracingTests {
             let final = try #require(received.final)
             let produced = final.cpus.reduce(0) { $0 + $1.read + $1.overrun }
             let shed = final.cpus.reduce(0) { $0 + $1.shed }
-            #expect(produced >= 3_200_000, "each of the 1,600,000 calls is two events")
-            #expect(shed > 0, "the collector was not too slow: \(produced) events")
+            #expect(produced >= 6_400_000, "each of the 3,200,000 calls is two events")
+            // On a machine that is busy elsewhere the agent may itself be too slow, and the kernel drops them all.
+            let overrun = final.cpus.reduce(0) { $0 + $1.overrun }
+            #expect(shed + overrun > 0, "the collector was not too slow: \(final.cpus)")
             #expect(agent.instances == [])
             agent.stop()
         }

@@ -46,7 +46,7 @@ struct Lab {
             let program = "\(variable("LAB_RUN") ?? "")/programs/tandem-agent"
             try Lab.run("push-guest", "\(guest)", program, "bin/tandem-agent")
         }
-        try Lab.guest(guest, "tandem-agent \(agentEndpoints) >>agent.log 2>&1 & echo $! >agent.pid")
+        try Lab.guest(guest, "tandem-agent \(agentEndpoints) >agent.log 2>&1 & echo $! >agent.pid")
         try Lab.guest(
             guest, "for i in $(seq 100); do grep -q 'listening on' agent.log && exit 0; usleep 100000; done; exit 1")
     }
