@@ -196,6 +196,8 @@ private final class Recording {
         case .json: print(SnapshotJSON.text(snapshot))
         case .csv: print(CSVView.header + CSVView.rows(snapshot), terminator: "")
         }
+        // Into a pipe it is still in a buffer, and the status, which is not, would end up in its middle.
+        fflush(nil)
         if let failure = session.failure {
             status.note("tandem: error: the recording is incomplete: \(failure)")
             return 1
