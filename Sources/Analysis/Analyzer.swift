@@ -47,6 +47,10 @@ package struct Analyzer: Sendable, Codable {
     var identityGeneration: UInt64 = 0
     var unidentified: [Int32] = []
 
+    // See Intervals.swift.
+    var listsIntervals = false
+    var retiredIntervals: [OwnedIntervals] = []
+
     package internal(set) var anomalies = AnomalyCounts()
     var checks = Checks()
     /// What is known of guests for later, the earliest first, and its time.

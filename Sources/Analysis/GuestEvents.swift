@@ -37,6 +37,7 @@ extension Analyzer {
         guard task.isKnown else { return }
         settleTask(guest, cpu, at: now, toIdle: task.tid == 0, boundNanoseconds: 0)
         guests[guest].enter(cpu, task.tid, task.comm, at: now)
+        listTask(guest, cpu)
     }
 
     /// The guest is no longer heard of: its vCPUs go on without tasks.
@@ -101,6 +102,7 @@ extension Analyzer {
         settleTask(guest, cpu, at: time, toIdle: nextTID == 0, boundNanoseconds: boundNanoseconds)
         let comm = fields.nextComm?.value(in: records, of: header) ?? Comm()
         guests[guest].enter(cpu, nextTID, comm, at: time)
+        listTask(guest, cpu)
     }
 
     /// Gives the time since the last switch of the guest's CPU to the task that had it.
@@ -119,6 +121,7 @@ extension Analyzer {
             guests[guest].give(unseen, toTaskOn: cpu)
         }
         guests[guest].forget(cpu)
+        listTask(guest, cpu)
     }
 
     /// Events of a guest's CPU are missing: whose the time was since the last switch, nobody knows.
@@ -129,5 +132,6 @@ extension Analyzer {
             vcpus[slot].beginTask(isIdle: nil)
         }
         guests[guest].forget(cpu)
+        listTask(guest, cpu)
     }
 }

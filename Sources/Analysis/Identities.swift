@@ -173,6 +173,7 @@ extension Analyzer {
             slot = vcpus.count
             vcpus.append(vcpu)
         }
+        if listsIntervals { beginList(of: slot) }
         slotByTID.set(tid, Int32(slot))
         machines[machine]?.liveVCPUs += 1
         machines[machine]?.listedVCPUs += 1
@@ -189,6 +190,7 @@ extension Analyzer {
     mutating func retire(_ slot: Int, at time: Int64) {
         stopWaiting(slot, at: time)
         vcpus[slot].retire(at: time)
+        keepIntervals(ofRetired: slot)
         slotByTID.remove(vcpus[slot].tid)
         for cpu in cpus.indices where cpus[cpu].vcpu == Int32(slot) { cpus[cpu].forgetVCPU() }
         machines[vcpus[slot].machine]?.liveVCPUs -= 1

@@ -48,14 +48,13 @@ extension Analyzer {
     }
 
     private func detail(_ vcpu: VCPU, _ names: CulpritNames) -> String? {
-        if vcpu.phase == .retired { return "thread ended" }
         switch vcpu.state {
         case .hypervisor, .userspace, .polling, .halted, .blocked:
             return vcpu.exits.exit(of: vcpu.currentExit).map(exitName)
         case .preempted, .waking:
             return names.culprit(culprit(ofQueue: vcpu.waitCPU), count: 0, nanoseconds: 0).label
-        case .running, .onCPU, .unknown:
-            return nil
+        case .unknown: return vcpu.unknownCause.rawValue
+        case .running, .onCPU: return nil
         }
     }
 

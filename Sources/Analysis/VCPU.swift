@@ -89,6 +89,8 @@ struct VCPU: Sendable, Codable {
     private var wakeUpReason = WakeUps.Reason.unknown
     private(set) var readyInterval: UInt32 = 0
     private var containment = Containment()
+    private(set) var unknownCause = UnknownCause.unheard
+    var intervals = IntervalList(isOn: false)
 
     // MARK: The guest's tasks
 
@@ -202,7 +204,7 @@ struct VCPU: Sendable, Codable {
             readyInterval &+= 1
             move(to: .preempted, at: time)
         } else {
-            move(to: sleepMeaning, at: time)
+            move(to: sleepMeaning, at: time, cause: .unexplainedSleep)
             if state == .halted, outside == .polling { outside = .hypervisor }
         }
     }
@@ -225,7 +227,7 @@ struct VCPU: Sendable, Codable {
     /// An event with this thread as the current one proves that it is on a CPU, though no switch said so.
     mutating func found(on cpu: Int32, at time: Int64) {
         place(on: cpu)
-        if !state.occupiesCPU { move(to: knowsGuestMode ? .unknown : .onCPU, at: time) }
+        if !state.occupiesCPU { move(to: knowsGuestMode ? .unknown : .onCPU, at: time, cause: .unseenArrival) }
     }
 
     /// Another thread was seen on its CPU, and without scheduler events nothing says when or why it left.
@@ -235,6 +237,7 @@ struct VCPU: Sendable, Codable {
     mutating func shared(until time: Int64, with occupant: Occupant) {
         guard time > settled else { return }
         culprits.add(time - settled, of: occupant, interval: readyInterval)
+        if intervals.isOn { intervals.close(state, settled, time, .culprit(occupant), waitCPU: waitCPU) }
         settled = time
     }
 
@@ -243,7 +246,7 @@ struct VCPU: Sendable, Codable {
     /// Events were lost from `time` on: nothing is certain until the next one tells.
     mutating func lost(at time: Int64) {
         hasGaps = true
-        move(to: .unknown, at: time)
+        move(to: .unknown, at: time, cause: .lost)
         forget()
     }
 
@@ -258,6 +261,7 @@ struct VCPU: Sendable, Codable {
     mutating func retire(at time: Int64) {
         close(at: time)
         state = .unknown
+        unknownCause = .retired
         forget()
         phase = .retired
         exits.seal()
@@ -321,7 +325,8 @@ struct VCPU: Sendable, Codable {
         lastCPU = cpu
     }
 
-    private mutating func move(to next: VCPUState, at time: Int64) {
+    /// `cause` is why `next` is unknown, if it is.
+    private mutating func move(to next: VCPUState, at time: Int64, cause: UnknownCause = .unheard) {
         // Not to know goes on: it began when knowledge ended.
         if case (.unknown, .unknown) = (next, state) { return }
         let begin = since
@@ -330,12 +335,15 @@ struct VCPU: Sendable, Codable {
         if next != .unknown { ended(former, since: begin) }
         if case .running = next { containment.entered(at: since) }
         state = next
+        if case .unknown = next { unknownCause = cause }
+        if intervals.isOn { intervals.opened(on: next.occupiesCPU ? cpu : Self.nowhere) }
     }
 
     /// Books the open interval, and opens the next one.
     private mutating func close(at time: Int64) {
         let end = max(time, settled)
         let elapsed = end - since
+        if intervals.isOn { intervals.close(state, settled, end, intervalDetail, waitCPU: waitCPU) }
         times[Int(state.rawValue)] += elapsed
         switch state {
         case .running: containment.leftGuest(at: end)

@@ -22,7 +22,7 @@ struct OracleTests {
     }
 
     private func compare(_ kernel: SimulatedKernel, start: Int64) -> [String] {
-        let snapshot = ToldAnalyzer.snapshot(of: kernel.observations, start: start)
+        let snapshot = ToldAnalyzer(kernel.observations, start: start, SimulatedKernel.machines).snapshot
         let oracle = Oracle(kernel.observations, start: start)
         var problems: [String] = []
         for tid in SimulatedKernel.vcpus {
@@ -91,14 +91,18 @@ func differences(_ row: Snapshot.VCPU, _ expected: Oracle.Figures) -> [String] {
     return problems
 }
 
-/// Tells observations to an analyzer.
-enum ToldAnalyzer {
-    static func snapshot(of observations: [Observation], start: Int64) -> Snapshot {
+/// Observations as they look to an analyzer.
+struct ToldAnalyzer {
+    let snapshot: Snapshot
+    private(set) var intervals: [StateInterval] = []
+
+    /// The first machine is the guest that is heard.
+    init(_ observations: [Observation], start: Int64, _ machines: [VMFacts], listsIntervals: Bool = false) {
         var writer = EventWriter(KernelFormats.sched + KernelFormats.kvm, without: [])
         var analyzer = writer.analyzer(start: start)
-        analyzer.identify(machine("web1", pid: 29, threads: SimulatedKernel.heard))
-        analyzer.identify(machine("db", pid: 49, threads: [51]))
-        analyzer.link(SourceID(1), vmmPID: 29)
+        if listsIntervals { analyzer.listIntervals() }
+        for machine in machines { analyzer.identify(machine) }
+        if let heard = machines.first { analyzer.link(SourceID(1), vmmPID: heard.vmmPID) }
         var pendingLoss: Set<Int> = []
         for observation in observations {
             if case .lost = observation.happening {
@@ -117,7 +121,9 @@ enum ToldAnalyzer {
             analyzer.apply(
                 batch, times: [HostTime(nanoseconds: observation.at)], range: 0..<1,
                 source: isGuests ? SourceID(1) : .host, boundNanoseconds: 0)
+            intervals += analyzer.takeIntervals()
         }
-        return analyzer.snapshot()
+        intervals += analyzer.openIntervals()
+        snapshot = analyzer.snapshot()
     }
 }

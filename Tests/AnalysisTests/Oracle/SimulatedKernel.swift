@@ -14,6 +14,7 @@ struct SimulatedKernel {
     static let vcpus: [Int32] = [31, 32, 51]
     /// Thread of the first machine's vCPU n, which is CPU n of the guest that is heard.
     static let heard: [Int32] = [31, 32]
+    static let machines = [machine("web1", pid: 29, threads: heard), machine("db", pid: 49, threads: [51])]
     static let exits: [Int64] = [12, 1, 48, 30, 12]
 
     private(set) var observations: [Observation] = []
