@@ -1,3 +1,4 @@
+import Capture
 package import Threading
 package import TraceModel
 
@@ -32,7 +33,8 @@ extension TraceRecorder {
     /// Records until `stop` is set: rounds at the pacer's pace, the books once a second. On `drain` tracing is switched off
     /// and what is left delivered, then the final statistics; on `abandon` nothing more.
     package func run(flushMilliseconds: Int, stop: Latch, into outlet: RecordingOutlet) throws {
-        var pacer = RoundPacer(longestMilliseconds: flushMilliseconds)
+        var pacer = RoundPacer(
+            longestMilliseconds: flushMilliseconds, bufferKiBPerCPU: instance.geometry.kibibytesPerCPU)
         var nextReport = MonotonicClock.nanoseconds()
         if stop.value == .none { try start() }
         while stop.value == .none {
