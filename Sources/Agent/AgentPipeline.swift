@@ -100,6 +100,7 @@ final class AgentPipeline: @unchecked Sendable {
             onlineCPUs: { [self] in put(Message.onlineCPUs($0).frame) },
             steal: { [self] in put(Message.steal($0).frame) })
         do {
+            if stop.value == .none { try recorder.start() }
             try recorder.run(flushMilliseconds: flushMilliseconds, stop: stop, into: outlet)
             // Before the collector is told that it is over: then nothing of the session is left here.
             closeRecorder()

@@ -45,8 +45,10 @@ final class HostTracer: @unchecked Sendable {
 
     var formats: FormatTable { recorder.formats }
 
+    /// Tracing is on when this returns, so that guests that are told to start afterwards begin behind their host.
     func run() {
-        Thread.start("host tracer") { [self] in record() }
+        let start = Result { try recorder.start() }
+        Thread.start("host tracer") { [self] in record(start) }
     }
 
     /// Tracing off, the rest delivered, `sourceClosed` last.
@@ -60,7 +62,7 @@ final class HostTracer: @unchecked Sendable {
 
     func waitUntilClosed() { lock.withLock { while !isClosed { lock.wait() } } }
 
-    private func record() {
+    private func record(_ start: Result<Void, any Error>) {
         let outlet = RecordingOutlet(
             // The pipeline's queue is the bound here: when it is full, events are shed as in a guest.
             hasRoom: { [queue] in queue.hasRoom(for: Limits.batchRecordBytes) },
@@ -70,6 +72,7 @@ final class HostTracer: @unchecked Sendable {
             onlineCPUs: { [self] in put(.onlineCPUs($0)) })
         var outcome = (reason: "drained", isFailure: false)
         do {
+            try start.get()
             try recorder.run(flushMilliseconds: flushMilliseconds, stop: stop, into: outlet)
         } catch {
             outcome = ("\(error)", true)

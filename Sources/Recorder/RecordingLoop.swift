@@ -30,13 +30,12 @@ package struct RecordingOutlet {
 extension TraceRecorder {
     private static let reportNanoseconds: Int64 = 1_000_000_000
 
-    /// Records until `stop` is set: rounds at the pacer's pace, the books once a second. On `drain` tracing is switched off
-    /// and what is left delivered, then the final statistics; on `abandon` nothing more.
+    /// Records what is traced since `start`, until `stop` is set: rounds at the pacer's pace, the books once a second. On
+    /// `drain` tracing is switched off and what is left delivered, then the final statistics; on `abandon` nothing more.
     package func run(flushMilliseconds: Int, stop: Latch, into outlet: RecordingOutlet) throws {
         var pacer = RoundPacer(
             longestMilliseconds: flushMilliseconds, bufferKiBPerCPU: instance.geometry.kibibytesPerCPU)
         var nextReport = MonotonicClock.nanoseconds()
-        if stop.value == .none { try start() }
         while stop.value == .none {
             let now = MonotonicClock.nanoseconds()
             if now >= nextReport {
