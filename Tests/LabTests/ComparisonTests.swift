@@ -116,13 +116,15 @@ extension LabTests {
             let ours = try recordWithTandem()
             let stock = try recordWithTraceCmd()
             print(table(ours, stock))
-            // These are counted by the work: a process, a line. Nothing else in so small a guest has later threads but the
+            // These are counted by the work: so many processes. Nothing else in so small a guest has later threads but the
             // kernel's workers, of which a few may come and go.
-            for name in ["sched_process_fork", "sched_process_exit", "sched_waking"] {
+            for name in ["sched_process_fork", "sched_process_exit"] {
                 try expectRatio(name, ours, stock, in: 0.9...1.1)
             }
-            // Each line is two switches. Those that the tool's own threads cause come in addition.
-            try expectRatio("sched_switch", ours, stock, in: 0.75...1.33)
+            // Each line is a wake-up and two switches; but one that comes before its reader sleeps wakes nobody, which is up
+            // to the scheduler. And the tools' own threads are woken, and take the CPU, while the work has it. Two runs had
+            // ratios from 1.05 to 1.17.
+            for name in ["sched_waking", "sched_switch"] { try expectRatio(name, ours, stock, in: 0.75...1.33) }
             #expect(ours.lost == 0)
             #expect(
                 ours.bytesSent * stock.eventCount * 2 < stock.bytesSent * ours.eventCount,

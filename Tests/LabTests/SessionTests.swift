@@ -55,6 +55,37 @@ extension LabTests {
             try lab.expectNothingLeft("after the session")
         }
 
+        /// Who may not own tracefs can be given it: to read by mount options, and to begin traces by ownership of the folder
+        /// where they begin, which what is made there inherits. Tried in the host, because that has setpriv(1).
+        @Test func `an agent of another user is recorded whole once the folder for traces is its own`() throws {
+            let (user, group) = (4241, 4242)
+            try Lab.host("mount -o remount,gid=\(group),mode=0750 /sys/kernel/tracing")
+            defer {
+                _ = try? Lab.host(
+                    """
+                    kill $(cat agent.pid); while kill -0 $(cat agent.pid) 2>/dev/null; do sleep 0.1; done
+                    chown 0:0 /sys/kernel/tracing/instances; mount -o remount,gid=0,mode=0700 /sys/kernel/tracing
+                    """)
+            }
+            try Lab.host(
+                """
+                setpriv --reuid=\(user) --regid=\(group) --clear-groups \
+                    tandem-agent unix:/tmp/agent.sock >agent.log 2>&1 & echo $! >agent.pid
+                for i in $(seq 150); do grep -q 'listening on' agent.log && exit 0; sleep 0.2; done; cat agent.log; exit 1
+                """)
+            // In the group only.
+            let answer = try Lab.host("tandem record -A here@unix:/tmp/agent.sock -o early.tandem -d 1 2>&1; true")
+            #expect(answer.contains("only the owner can start one"), "\(answer)")
+            try Lab.host("chown \(user) /sys/kernel/tracing/instances")
+            let session = try LabSession.start("-A here@unix:/tmp/agent.sock")
+            try Lab.host("workload switch 2")
+            try session.wait(until: "it has sent a thousand events") { $0.sources[1].events >= 1000 }
+            checkWhole(try session.finish().snapshot(), sources: ["here"])
+            let status = try Lab.host("grep -E '^(Uid|CapEff)' /proc/$(cat agent.pid)/status | tr -s '\\t' ' '")
+            #expect(status == "Uid: \(user) \(user) \(user) \(user)\nCapEff: 0000000000000000")
+            try lab.expectNothingLeft("after the session")
+        }
+
         @Test func `a collector that comes before an agent says whom it did not reach, and begins nothing`() throws {
             try Lab.stopAgent(2)
             let answer = try Lab.host(

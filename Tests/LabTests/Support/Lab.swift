@@ -12,7 +12,10 @@ struct Lab {
 
     /// Guests that are up in every test. Both have one vCPU, on CPU 1 of the host.
     static let guests = 1...2
-    /// Where the agents of both guests listen.
+    /// A third guest, with two vCPUs on the same CPU of the host, is up where `Deploy/lab/check` says so.
+    static let crowd = 1...3
+    static let isCrowded = variable("TANDEM_LAB_GUESTS") == "\(crowd.upperBound)"
+    /// Where the agents of all guests listen.
     static let agentEndpoints = "vsock::9823 tcp:0.0.0.0:9823 --insecure"
 
     // MARK: Is there one?
@@ -70,9 +73,9 @@ struct Lab {
 
     static func guest(_ number: Int, _ action: Action) throws { try run(action.rawValue, "\(number)") }
 
-    /// A workload in a guest, in the background, until its time is over or `stopWork` is called.
+    /// A workload for each vCPU of a guest, in the background, until its time is over or `stopWork` is called.
     static func startWork(_ number: Int, _ phases: String) throws {
-        try guest(number, "workload \(phases) >/dev/null 2>&1 &")
+        try guest(number, "for cpu in $(seq $(nproc)); do workload \(phases) >/dev/null 2>&1 & done")
     }
 
     static func stopWork(_ number: Int) throws {
@@ -81,13 +84,19 @@ struct Lab {
 
     @discardableResult
     static func run(_ arguments: String...) throws -> String {
-        let inherited = ["LAB_RUN", "LAB_CACHE", "LAB_GUEST_KERNEL", "LAB_HOST_KERNEL", "LAB_PIN", "HOME"].compactMap {
-            name in
-            variable(name).map { "\(name)=\($0)" }
-        }
+        let settings = [
+            "LAB_RUN", "LAB_CACHE", "LAB_MODE", "LAB_VCPUS", "LAB_GUEST_KERNEL", "LAB_HOST_KERNEL", "LAB_PIN", "HOME",
+        ]
+        let inherited = settings.compactMap { name in variable(name).map { "\(name)=\($0)" } }
         let output = try ChildProcess.run(
             ["/usr/bin/env"] + inherited + ["LAB_TIMEOUT=300", variable("TANDEM_LAB") ?? "lab"] + arguments)
         return String(decoding: output, as: UTF8.self).trimmedAtEnd
+    }
+
+    /// What `host-clock` printed, as a session counts.
+    static func hostTime(_ text: some StringProtocol) throws -> HostTime {
+        guard let nanoseconds = Int64(text) else { throw Failure(description: "the host's clock says '\(text)'") }
+        return HostTime(nanoseconds: nanoseconds)
     }
 
     // MARK: How the lab itself fares
@@ -108,12 +117,16 @@ struct Lab {
 
     // MARK: What must be so after every test
 
-    /// No instance of ours, and the top-level one as it was found: nothing switched on.
+    /// No instance of ours, and the top-level one as it was found: nothing switched on. An agent that a collector has left
+    /// clears up by itself, so that a moment may pass.
     func expectNothingLeft(_ when: Comment, sourceLocation: SourceLocation = #_sourceLocation) throws {
         let look = "cd /sys/kernel/tracing && ls instances && cat set_event current_tracer"
-        #expect(try Lab.host(look) == "nop", when, sourceLocation: sourceLocation)
+        let waiting = """
+            for i in $(seq 150); do left=$(\(look)); [ "$left" = nop ] && break; sleep 0.2; done; echo "$left"
+            """
+        #expect(try Lab.host(waiting) == "nop", when, sourceLocation: sourceLocation)
         for guest in Lab.guests {
-            #expect(try Lab.guest(guest, look) == "nop", when, sourceLocation: sourceLocation)
+            #expect(try Lab.guest(guest, waiting) == "nop", "g\(guest), \(when)", sourceLocation: sourceLocation)
         }
     }
 }

@@ -88,13 +88,11 @@ final class LabRecording {
         return replay.snapshot
     }
 
-    /// The state of everything at these times, which ascend.
+    /// The state of everything at these times, which ascend. Exactly then: not when the analysis, which goes in steps, had
+    /// come that far.
     func snapshots(at times: [HostTime]) throws -> [Snapshot] {
         var replay = try replay()
-        return try times.map { time in
-            _ = try replay.advance(to: time)
-            return replay.snapshot
-        }
+        return try times.map { try replay.snapshot(at: $0) }
     }
 
     func eventCounts(from thread: Int32 = 0) throws -> [String: [String: Int]] {

@@ -8,6 +8,11 @@ struct Phase {
     var work: [Int: String]
     var hostLoad: String?
 
+    /// All of these guests do that.
+    init(_ guests: some Sequence<Int>, _ kind: String) {
+        work = Dictionary(uniqueKeysWithValues: guests.map { ($0, kind) })
+    }
+
     init(_ guest: Int, _ kind: String, _ other: Int? = nil, _ otherKind: String? = nil, hostLoad: String? = nil) {
         work = [guest: kind]
         if let other { work[other] = otherKind }
@@ -68,16 +73,9 @@ struct Observation {
         }
     }
 
-    /// The host's trace clock in so many of its seconds.
+    /// The session's time in so many of the host's seconds.
     private static func now(after seconds: Double) throws -> HostTime {
-        try hostTime(uptime: Lab.host("sleep \(seconds); cut -d' ' -f1 /proc/uptime"))
-    }
-
-    /// /proc/uptime counts as a session's time line does on a machine that nobody sets the clock of, in hundredths of a
-    /// second, and give or take a few more milliseconds.
-    static func hostTime(uptime text: String) throws -> HostTime {
-        guard let uptime = Double(text) else { throw Lab.Failure(description: "/proc/uptime says '\(text)'") }
-        return HostTime(nanoseconds: Int64(uptime * 1e9))
+        try Lab.hostTime(Lab.host("sleep \(seconds); host-clock"))
     }
 
     /// In how many of the snapshots each task was the one that a guest's vCPU had.
@@ -92,12 +90,17 @@ struct Observation {
 
     /// The one vCPU of a guest.
     func vcpu(of guest: String) throws -> ObservedVCPU {
-        func vcpu(in snapshot: Snapshot) -> Snapshot.VCPU? {
-            snapshot.guests.first { $0.name == guest }?.vcpus.first
+        try #require(try vcpus(of: guest).first, "\(guest) has no vCPU in the snapshot")
+    }
+
+    func vcpus(of guest: String) throws -> [ObservedVCPU] {
+        func vcpus(in snapshot: Snapshot) -> [Snapshot.VCPU] {
+            snapshot.guests.first { $0.name == guest }?.vcpus ?? []
         }
-        return ObservedVCPU(
-            guest: guest, before: vcpu(in: before),
-            after: try #require(vcpu(in: after), "\(guest) is not in the snapshot"))
+        let earlier = vcpus(in: before)
+        return vcpus(in: after).map { vcpu in
+            ObservedVCPU(guest: guest, before: earlier.first { $0.vcpu == vcpu.vcpu }, after: vcpu)
+        }
     }
 }
 
@@ -124,7 +127,8 @@ struct ObservedVCPU: CustomStringConvertible {
     let before: Snapshot.VCPU?
     let after: Snapshot.VCPU
 
-    private var elapsed: Int64 { after.times.total - (before?.times.total ?? 0) }
+    /// All of its states together.
+    var elapsed: Int64 { after.times.total - (before?.times.total ?? 0) }
 
     /// Share of the time in any of these states.
     func share(_ states: VCPUState...) -> Double { share(states) }
