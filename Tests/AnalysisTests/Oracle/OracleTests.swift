@@ -62,7 +62,15 @@ func differences(_ row: Snapshot.VCPU, _ expected: Oracle.Figures) -> [String] {
     check("polled", row.halts.polled, expected.polled)
     check("slept", row.halts.slept, expected.slept)
     let culprits = Dictionary(row.culprits.map { ($0.tid, $0.nanoseconds) }, uniquingKeysWith: +)
-    check("culprits", culprits.filter { $0.value > 0 }, expected.culprits)
+    if row.culprits.count > Limits.culpritsPerVCPU {
+        // Those that found no place in the table are one row without a thread: the others may be short of what is in it.
+        check("culprits together", culprits.values.reduce(0, +), expected.culprits.values.reduce(0, +))
+        for (tid, nanoseconds) in culprits where tid >= 0 && nanoseconds > expected.culprits[tid] ?? 0 {
+            problems.append("culprits \(tid): \(nanoseconds), not \(expected.culprits[tid] ?? 0)")
+        }
+    } else {
+        check("culprits", culprits.filter { $0.value > 0 }, expected.culprits)
+    }
     // Reasons have names here and numbers there: the rows are told apart by their figures.
     let exits = expected.exitCounts.map { reason, count in
         [
