@@ -40,8 +40,8 @@ enum Remarks {
             let share = Share(Int64(clamping: check.violations), of: Int64(clamping: check.checked))
             let excused = check.excused > 0 ? ", \(Format.exact(check.excused)) excused" : ""
             return Remark(
-                text: "\(check.name.rawValue) broken \(Format.exact(check.violations)) times of "
-                    + "\(Format.count(check.checked)) (\(Format.percent(share)) %\(excused)): \(check.name.advice)",
+                text: "\(check.name.rawValue) broken in \(Format.exact(check.violations)) of "
+                    + "\(Format.count(check.checked)) checks (\(Format.percent(share)) %\(excused)): \(check.name.advice)",
                 style: check.style)
         }
         let kept = snapshot.health.checks.filter { $0.violations == 0 && $0.checked > 0 }

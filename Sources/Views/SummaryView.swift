@@ -196,15 +196,17 @@ package enum SummaryView {
         for source in snapshot.sources {
             let lost = HealthLines.lost(source.lost.total, unknown: source.lost.ofUnknownSize)
             let isLoss = source.lost.total > 0 || source.lost.ofUnknownSize > 0
-            let share = Share(Int64(clamping: source.producerCPUNanoseconds), of: age)
+            // Files do not tell what it cost to make them, nor does the host send anything.
+            let cost = Int64(clamping: source.producerCPUNanoseconds)
+            let unknown = TextTable.Cell("-", .dim)
             table.rows.append([
                 .init(source.name, .strong), .init(source.state, source.state == "gone" ? .alarm : .plain),
                 count(source.events, .plain),
-                source.kind == "host" ? .init("-", .dim) : .init(Format.bytes(source.bytes)),
+                source.bytes == 0 ? unknown : .init(Format.bytes(source.bytes)),
                 .init(lost.text.split(separator: " ").last.map(String.init) ?? "0", isLoss ? .alarm : .dim),
                 count(source.lost.ringBuffer), count(source.lost.agent), count(source.lost.malformed),
                 count(source.lateEvents, .notice),
-                .init("\(Format.duration(Int64(clamping: source.producerCPUNanoseconds))) \(Format.percent(share)) %"),
+                cost == 0 ? unknown : .init("\(Format.duration(cost)) \(Format.percent(Share(cost, of: age))) %"),
             ])
         }
         return table.lines(width: width)
