@@ -4,9 +4,9 @@ import TraceModel
 struct Checks: Sendable, Codable {
     typealias Name = Snapshot.Check.Name
 
-    private var checked: [5 of UInt64] = .init(repeating: 0)
-    private var violations: [5 of UInt64] = .init(repeating: 0)
-    private var excused: [5 of UInt64] = .init(repeating: 0)
+    private var checked: [6 of UInt64] = .init(repeating: 0)
+    private var violations: [6 of UInt64] = .init(repeating: 0)
+    private var excused: [6 of UInt64] = .init(repeating: 0)
 
     mutating func passed(_ name: Name) { checked[name.place] &+= 1 }
 
@@ -31,6 +31,7 @@ extension Snapshot.Check.Name {
         case .guestSwitchChain: 2
         case .guestEventContainment: 3
         case .runningWhileHalted: 4
+        case .causeBeforeEffect: 5
         }
     }
 }

@@ -6,6 +6,8 @@ enum GuestEvent: UInt8, Sendable, Codable {
     case switched, migrated, ended
     /// The guest reports an interrupt: what ended its halt.
     case timer, ipi, device
+    /// What its host has to see it do: see `Causality`.
+    case timerStarted, idled
 }
 
 /// A guest's event types bound to their handlers. Events that it does not send are simply missed.
@@ -20,6 +22,7 @@ struct GuestBinding: Sendable, Codable {
     private(set) var switched: Switch?
     private(set) var migratedTID: IntegerField?
     private(set) var endedTID: IntegerField?
+    private(set) var idleState: IntegerField?
     /// `irq_handler_entry.name`, a `__data_loc` word.
     private(set) var handlerName: IntegerField?
 
@@ -42,6 +45,8 @@ struct GuestBinding: Sendable, Codable {
             ("irq_vectors", "call_function_single_entry"), ("ipi", "ipi_entry"):
             .ipi
         case ("irq", "irq_handler_entry"): .device
+        case ("timer", "hrtimer_start"): .timerStarted
+        case ("power", "cpu_idle"): .idled
         default: .other
         }
     }
@@ -49,7 +54,10 @@ struct GuestBinding: Sendable, Codable {
     private mutating func bind(_ event: GuestEvent, _ format: EventFormat, _ byteOrder: ByteOrder) -> Bool {
         func field(_ name: String) -> IntegerField? { IntegerField(name, of: format, byteOrder: byteOrder) }
         switch event {
-        case .other, .timer, .ipi: return true
+        case .other, .timer, .ipi, .timerStarted: return true
+        case .idled:
+            idleState = field("state")
+            return idleState != nil
         case .switched:
             guard let next = field("next_pid") else { return false }
             switched = Switch(

@@ -62,7 +62,9 @@ extension Analyzer {
             }
         }
         let type = Int(header.typeIndex)
-        switch type < guests[guest].binding.events.count ? guests[guest].binding.events[type] : .other {
+        let event = type < guests[guest].binding.events.count ? guests[guest].binding.events[type] : .other
+        if slot >= 0 { vcpus[slot].causes.wentOn() }
+        switch event {
         case .other: break
         case .switched: guestSwitched(guest, cpu, header, records, time, boundNanoseconds)
         case .migrated:
@@ -72,6 +74,12 @@ extension Analyzer {
         case .ended:
             guard let tid = guests[guest].binding.endedTID?.value(in: records, of: header) else { return }
             guests[guest].tasks.ended(Int32(truncatingIfNeeded: tid))
+        case .timerStarted: caused(.timer, by: guest, slot, at: time, boundNanoseconds: boundNanoseconds)
+        case .idled:
+            // PWR_EVENT_EXIT of include/trace/events/power.h: the end of it.
+            let state = guests[guest].binding.idleState?.value(in: records, of: header)
+            guard let state, UInt32(truncatingIfNeeded: state) != .max else { return }
+            caused(.halt, by: guest, slot, at: time, boundNanoseconds: boundNanoseconds)
         case .timer: if slot >= 0 { vcpus[slot].wakeUps.settle(.timer) }
         case .ipi: if slot >= 0 { vcpus[slot].wakeUps.settle(.ipi) }
         case .device:

@@ -26,6 +26,7 @@ struct GuestSource: Sendable, Codable {
     var tasks = GuestTasks()
     var migrations: UInt64 = 0
     var names = TaskNames()
+    var causality = Causality()
     /// Serial of the machine that this guest is; 0 while not linked.
     var machine: UInt32 = 0
     /// The VMM process it was linked to before that process was known as a machine.

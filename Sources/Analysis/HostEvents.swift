@@ -242,6 +242,7 @@ extension Analyzer {
             exit, on: Int32(cpu), at: time, knowsScheduling: host.knowledge.scheduling)
         checks.passed(.entryExitAlternation)
         if let anomaly { missed(anomaly) }
+        effected(exit, on: slot, at: time)
         return true
     }
 

@@ -64,6 +64,7 @@ extension Analyzer {
         guest.source = Int(source.id.rawValue)
         guest.taskMigrations = source.migrations
         guest.tasks = taskRows(of: source)
+        guest.causality = source.causality.rows
     }
 
     /// A guest of which only its own events are known: its CPUs are vCPUs whose states nobody can tell.

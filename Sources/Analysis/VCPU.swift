@@ -91,6 +91,7 @@ struct VCPU: Sendable, Codable {
     private var containment = Containment()
     private(set) var unknownCause = UnknownCause.unheard
     var intervals = IntervalList(isOn: false)
+    var causes = Causality.Pending()
 
     // MARK: The guest's tasks
 

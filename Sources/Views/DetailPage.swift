@@ -113,7 +113,8 @@ package struct DetailPage {
         return PageLayout.lines(
             [
                 host.states(all, now: figures.interval.isWholeWindow ? nil : now),
-                host.culprits(guest.culprits, ready: all.ready), inside.clock(guest.clock(in: snapshot)),
+                host.culprits(guest.culprits, ready: all.ready),
+                inside.clock(guest.clock(in: snapshot), causality: guest.causality),
                 host.exits(
                     Snapshot.Exit.sum(of: guest.vcpus.map(\.exits)), isEmulated: guest.isEmulated, start: start,
                     isCoarse: true),

@@ -143,7 +143,7 @@ struct GuestSections {
     }
 
     /// How the guest's clock is put on the host's, and how far it can be trusted.
-    func clock(_ clock: Snapshot.Clock?) -> Section {
+    func clock(_ clock: Snapshot.Clock?, causality: [Snapshot.CausalPair] = []) -> Section {
         let title = "CLOCK"
         let room = 39...56
         guard hasAgent else { return HostSections.unknown(title, GuestSections.noAgent, room) }
@@ -168,6 +168,7 @@ struct GuestSections {
             add("epoch", Line("\(clock.epoch)"))
             add("guest", Line(clock.clock))
             add("contained", clock.gauge(width: max(0, min(20, width - 20))))
+            for pair in causality { add(pair.effect, pair.line) }
             for text in (clock.advice ?? "").wrapped(to: width) { lines.append(Line(text, .notice)) }
             return lines
         }
@@ -177,6 +178,16 @@ struct GuestSections {
 extension Snapshot.GuestTask {
     /// Time in which it executed; on a vCPU without kvm events, time in which that vCPU had a host CPU.
     var reallyNanoseconds: Int64 { HostSections.sum(times[.running], times[.onCPU]) }
+}
+
+extension Snapshot.CausalPair {
+    /// `431 ns after cpu_idle, 1,008 times`: how soon the host sees what the guest does, and how often too soon.
+    var line: Line {
+        var line = Line(p50Nanoseconds.map { Format.duration($0) } ?? Format.unknown)
+        line.append(" after \(cause), \(Format.count(count)) times", .dim)
+        if violations > 0 { line.append(", \(Format.count(violations)) before it", .notice) }
+        return line
+    }
 }
 
 extension Snapshot.Clock {

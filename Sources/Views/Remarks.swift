@@ -73,6 +73,8 @@ extension Snapshot.Check.Name {
         case .guestEventContainment:
             "guest events lie where the guest did not run; the clock's error is larger than the gaps, or host events "
                 + "were lost."
+        case .causeBeforeEffect:
+            "guest events lie behind the exits that they caused; the clock's error is larger than stated."
         case .runningWhileHalted:
             "a vCPU halted with a task that is not idle; the guest's switches are late or lost, or its clock is off."
         }

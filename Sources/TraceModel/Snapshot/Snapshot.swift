@@ -82,6 +82,8 @@ package struct Snapshot: Codable, Hashable, Sendable {
             case guestEventContainment = "guest_event_containment"
             /// A vCPU that halts has its idle task current; excused when a paravirtual spinlock's kick ended the halt.
             case runningWhileHalted = "running_while_halted"
+            /// What a guest does comes before the exit by which its host sees it: `CausalPair`.
+            case causeBeforeEffect = "cause_before_effect"
         }
 
         package var name: Name

@@ -21,6 +21,8 @@ extension Snapshot {
         package var tasks: [GuestTask] = []
         /// Moves of its tasks from one vCPU to another.
         package var taskMigrations: UInt64 = 0
+        /// How its events and their effects on the host lie to each other; of the events that it sends.
+        package var causality: [CausalPair] = []
 
         package init(
             name: String, vmmPID: Int32? = nil, vmm: String? = nil, source: Int? = nil, clock: Clock? = nil,
@@ -40,8 +42,45 @@ extension Snapshot {
             case isEmulated = "emulated"
             case culprits
             case takenBy = "taken_by"
-            case tasks
+            case tasks, causality
             case taskMigrations = "task_migrations"
+        }
+    }
+
+    /// Something that a guest does, and the exit that shows it: a check of its clock that needs no clock.
+    package struct CausalPair: Codable, Hashable, Sendable {
+        package var cause: String
+        package var effect: String
+        /// Effects that came right after their causes.
+        package var count: UInt64
+        /// Causes that are placed behind their effects by more than the clock's bound: the map is wrong.
+        package var violations: UInt64
+        /// By less.
+        package var excused: UInt64
+        /// From cause to effect.
+        package var leastNanoseconds: Int64?
+        package var p50Nanoseconds: Int64?
+        package var p99Nanoseconds: Int64?
+
+        package init(
+            cause: String, effect: String, count: UInt64, violations: UInt64, excused: UInt64,
+            leastNanoseconds: Int64? = nil, p50Nanoseconds: Int64? = nil, p99Nanoseconds: Int64? = nil
+        ) {
+            self.cause = cause
+            self.effect = effect
+            self.count = count
+            self.violations = violations
+            self.excused = excused
+            self.leastNanoseconds = leastNanoseconds
+            self.p50Nanoseconds = p50Nanoseconds
+            self.p99Nanoseconds = p99Nanoseconds
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case cause, effect, count, violations, excused
+            case leastNanoseconds = "min_ns"
+            case p50Nanoseconds = "p50_ns"
+            case p99Nanoseconds = "p99_ns"
         }
     }
 }

@@ -11,7 +11,9 @@ struct Observation {
 extension Happening {
     var isGuests: Bool {
         switch self {
-        case .guestSwitched, .guestLost, .guestDevice, .guestTimer, .guestIPI, .guestMigrated, .guestEnded: true
+        case .guestSwitched, .guestLost, .guestDevice, .guestTimer, .guestTimerStarted, .guestIdle, .guestIPI,
+            .guestMigrated, .guestEnded:
+            true
         default: false
         }
     }

@@ -83,8 +83,8 @@ enum KernelFormats {
             unsigned("vec", 16, size: 1),
         ], text: "")
 
-    /// What a guest with `-e sched -e irq -e timer` tells.
-    static let guest = [switched, migrated, processExit, irqHandler, hrtimer, reschedule]
+    /// What a guest with `-e sched -e irq -e timer -e power` tells.
+    static let guest = [switched, migrated, processExit, irqHandler, hrtimer, reschedule, hrtimerStart, cpuIdle]
 
     static let irqHandler = EventFormat(
         kernelID: 150, system: "irq", name: "irq_handler_entry",
@@ -96,6 +96,13 @@ enum KernelFormats {
 
     static let hrtimer = EventFormat(
         kernelID: 160, system: "timer", name: "hrtimer_expire_entry", fields: [unsigned("hrtimer", 8, size: 8)],
+        text: "")
+
+    static let hrtimerStart = EventFormat(
+        kernelID: 161, system: "timer", name: "hrtimer_start", fields: [unsigned("hrtimer", 8, size: 8)], text: "")
+
+    static let cpuIdle = EventFormat(
+        kernelID: 180, system: "power", name: "cpu_idle", fields: [unsigned("state", 8), unsigned("cpu_id", 12)],
         text: "")
 
     static let reschedule = EventFormat(

@@ -33,6 +33,9 @@ enum Happening {
     /// `sched_process_exit` in the guest.
     case guestDevice(String)
     case guestTimer
+    /// `hrtimer_start`, and `cpu_idle` with that state.
+    case guestTimerStarted
+    case guestIdle(Int64)
     case guestIPI
     case guestMigrated(Int32)
     case guestEnded(Int32)
@@ -86,6 +89,8 @@ struct EventWriter {
         case .guestDevice(let name):
             batch.append("irq_handler_entry", of: guestTable, pid: 0, ["irq": 24], dynamic: ["name": name])
         case .guestTimer: batch.append("hrtimer_expire_entry", of: guestTable, pid: 0)
+        case .guestTimerStarted: batch.append("hrtimer_start", of: guestTable, pid: 0)
+        case .guestIdle(let state): batch.append("cpu_idle", of: guestTable, pid: 0, ["state": state])
         case .guestIPI: batch.append("reschedule_entry", of: guestTable, pid: 0)
         case .guestMigrated(let tid):
             batch.append("sched_migrate_task", of: guestTable, pid: 0, ["pid": Int64(tid)])
