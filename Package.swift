@@ -178,7 +178,8 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),
         .testTarget(
-            name: "CollectorTests", dependencies: ["Collector", "Decoding", "SessionLog", "TraceModel", "Wire"],
+            name: "CollectorTests",
+            dependencies: ["Collector", "Decoding", "SessionLog", "Timeline", "TraceModel", "Wire"],
             swiftSettings: strict),
         .testTarget(
             name: "CommandTests", dependencies: ["Collector", "Commands", "TraceModel", "Transport", "Wire"],

@@ -19,6 +19,8 @@ package struct CollectorPipeline: Codable {
     var sources: [CollectorSource] = []
     var merger: Merger
     var guestMode = GuestModeTracker()
+    /// Told by the host, and not in force yet.
+    var clockChanges: [ClockChange] = []
     var isHostDone = false
     private var analyzer: Analyzer
     var anomalies = AnomalyCounts()
@@ -105,7 +107,8 @@ package struct CollectorPipeline: Codable {
     private mutating func open(
         _ id: SourceID, _ facts: SourceFacts, _ formats: [FormatMessage], _ names: TaskNamesMessage
     ) {
-        var source = CollectorSource(id: id, facts: facts)
+        let host = facts.isHost ? nil : sources.first { $0.facts.isHost }
+        var source = CollectorSource(id: id, facts: facts, hostClock: host?.facts.prepared.clock)
         for message in formats { source.add(message, anomalies: &anomalies) }
         if keepsClockJournals { source.clock.keepJournal() }
         merger.addSource(id, isReference: facts.isHost)
@@ -132,7 +135,7 @@ package struct CollectorPipeline: Codable {
             if sources[index].facts.isHost {
                 guard let time = sources[index].clock.watermark(ticks) else { return }
                 hostNow = max(hostNow, time)
-                guestMode.settle(before: hostNow)
+                settleClocks()
                 placeWaiting()
                 merger.watermark(sources[index].id, time)
             } else {

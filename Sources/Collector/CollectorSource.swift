@@ -27,10 +27,14 @@ struct CollectorSource: Codable {
     var onlineCPUs: Int
     private var lost = Snapshot.Lost()
 
-    init(id: SourceID, facts: SourceFacts) {
+    /// - Parameter hostClock: by which its host stamps, nil when this is the host: of the two clocks either may stray.
+    init(id: SourceID, facts: SourceFacts, hostClock: TraceClock?) {
         self.id = id
         opening = SourceOpening(facts)
-        clock = ClockMap(clock: facts.prepared.clock, identity: facts.isHost)
+        let tolerance = ClockTolerance.standard(for: facts.prepared.clock)
+        clock = ClockMap(
+            clock: facts.prepared.clock, identity: facts.isHost,
+            tolerance: hostClock.map { tolerance.union(.standard(for: $0)) } ?? tolerance)
         onlineCPUs = facts.prepared.cpus.count
     }
 

@@ -70,6 +70,11 @@ struct GuestModeTracker: Codable {
         }
     }
 
+    /// Since when no vCPU of a guest was inside, as of `time`; `time` when nothing tells.
+    func quietSince(_ source: SourceID, before time: HostTime) -> HostTime {
+        windows.filter { $0.key.source == source }.compactMap { $0.value.insideUntil(time) }.max() ?? time
+    }
+
     /// Lends the windows of a vCPU; nil while none is known.
     mutating func withWindows(
         of source: SourceID, vcpu: Int, _ body: (inout GuestModeWindows) -> Void

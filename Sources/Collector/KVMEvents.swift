@@ -3,7 +3,7 @@ import TraceModel
 /// The host's `kvm` events that say something about clocks, bound to the formats of one kernel.
 struct KVMEvents {
     /// KVM gave a vCPU another TSC offset (`kvm_vcpu_write_tsc_offset`, arch/x86/kvm/x86.c).
-    struct OffsetChange {
+    struct OffsetChange: Codable {
         /// The thread that did it: the vCPU's own, or one of its VMM.
         var tid: Int32
         var vcpu: Int

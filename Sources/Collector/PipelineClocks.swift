@@ -2,6 +2,17 @@ import SessionLog
 import Timeline
 package import TraceModel
 
+/// What the host's kernel did to the clocks of a machine.
+struct ClockChange: Codable {
+    enum Kind: Codable {
+        case offset(KVMEvents.OffsetChange)
+        case masterClock(tid: Int32)
+    }
+
+    var time: HostTime
+    var kind: Kind
+}
+
 /// Guests' clocks: what the host's own events tell of them, and when a guest's events are placed.
 extension CollectorPipeline {
     // MARK: Host
@@ -9,10 +20,14 @@ extension CollectorPipeline {
     mutating func followClocks(_ batch: EventBatch, of host: Int) {
         let events = sources[host].kvmEvents
         for change in events.offsetChanges(in: batch) where change.previous != change.next {
-            if let time = sources[host].clock.hostTime(change.ticks)?.time { follow(change, at: time) }
+            if let time = sources[host].clock.hostTime(change.ticks)?.time {
+                clockChanges.append(ClockChange(time: time, kind: .offset(change)))
+            }
         }
         for update in events.masterClockUpdates(in: batch) {
-            if let time = sources[host].clock.hostTime(update.ticks)?.time { doubt(after: update.tid, at: time) }
+            if let time = sources[host].clock.hostTime(update.ticks)?.time {
+                clockChanges.append(ClockChange(time: time, kind: .masterClock(tid: update.tid)))
+            }
         }
         guard guestMode.hasThreads else { return }
         for index in events.crossings(in: batch) { addCrossing(index, events, batch, of: host) }
@@ -33,21 +48,51 @@ extension CollectorPipeline {
         guestMode.add(.init(time: time, kind: kind, tid: header.pid, vcpu: vcpu))
     }
 
+    /// Everything that the host did before its present is known: what it did to clocks takes effect, before any event or
+    /// probe of a later time is placed.
+    mutating func settleClocks() {
+        guestMode.settle(before: isHostDone ? hostNow.advanced(by: 1) : hostNow)
+        guard !clockChanges.isEmpty else { return }
+        clockChanges.sort { $0.time < $1.time }
+        let present = hostNow
+        let ready =
+            isHostDone ? clockChanges.count : clockChanges.firstIndex { $0.time > present } ?? clockChanges.count
+        let due = clockChanges[..<ready]
+        clockChanges.removeFirst(ready)
+        for change in due {
+            switch change.kind {
+            case .offset(let write): follow(write, at: change.time)
+            case .masterClock(let tid): doubt(after: tid, at: change.time)
+            }
+        }
+    }
+
     private mutating func follow(_ change: KVMEvents.OffsetChange, at time: HostTime) {
-        // The thread tells the machine, where it is known; the offset before tells it nearly always: it is the machine's
-        // age in cycles.
+        // The thread tells the machine, where it is known. Otherwise the offset before tells it nearly always, being the
+        // machine's age in cycles; but not where a clock is measured, and not where a clone has the same.
         let owner = machine(of: change.tid)
-        for guest in sources.indices where owner == nil || sources[guest].vmmPID == owner?.vmmPID {
-            let isKnown = sources[guest].clock.offsetChanged(
-                of: change.vcpu, from: change.previous, to: change.next, at: time)
+        let concerned = sources.indices.filter { owner == nil || sources[$0].vmmPID == owner?.vmmPID }.filter {
+            sources[$0].clock.canChange(of: change.vcpu, from: change.previous)
+        }
+        for guest in concerned {
+            let quiet = guestMode.quietSince(sources[guest].id, before: time)
+            let isKnown =
+                owner != nil || concerned.count == 1
+                ? sources[guest].clock.offsetChanged(
+                    of: change.vcpu, from: change.previous, to: change.next, at: time, quietSince: quiet)
+                : sources[guest].clock.doubt(at: time, quietSince: quiet)
             if isKnown { anomalies.add(.clockChanged) }
         }
     }
 
     private mutating func doubt(after tid: Int32, at time: HostTime) {
-        guard let owner = machine(of: tid) else { return }
-        for guest in sources.indices where sources[guest].vmmPID == owner.vmmPID {
-            if sources[guest].clock.disturbed(at: time) { anomalies.add(.clockChanged) }
+        // Of a thread that nobody knows it may be any machine: better a probe too many than a clock that is wrong.
+        let owner = machine(of: tid)
+        for guest in sources.indices where owner == nil || sources[guest].vmmPID == owner?.vmmPID {
+            let quiet = guestMode.quietSince(sources[guest].id, before: time)
+            if sources[guest].clock.disturbed(at: time, quietSince: quiet, by: .masterClock) {
+                anomalies.add(.clockChanged)
+            }
         }
     }
 
@@ -68,7 +113,7 @@ extension CollectorPipeline {
     /// Nothing of the host is still to come: nobody waits for it.
     mutating func hostIsDone() {
         isHostDone = true
-        guestMode.settle(before: hostNow.advanced(by: 1))
+        settleClocks()
         placeWaiting()
     }
 
@@ -93,10 +138,17 @@ extension CollectorPipeline {
             if outcome != .used { anomalies.add(.clockViolation) }
         }
         var isBlocked = false
+        var blockedCPUs: Set<Int> = []
         for item in sources[guest].intake.takeAll() {
             switch item {
             case .batch(let batch, let arrived):
-                if !place(batch, arrived: arrived, of: guest, before: limit) { isBlocked = true }
+                // In the order in which they were written: a clock that was set back would put a later one first.
+                if blockedCPUs.contains(batch.cpu) {
+                    sources[guest].intake.hold(batch, at: arrived)
+                } else if !place(batch, arrived: arrived, of: guest, before: limit) {
+                    blockedCPUs.insert(batch.cpu)
+                    isBlocked = true
+                }
             case .watermark(let ticks):
                 guard !isBlocked || isForced, tellWatermark(ticks, of: guest, before: limit) else {
                     sources[guest].intake.hold(ticks)

@@ -2,47 +2,76 @@
 package import TraceModel
 
 extension ClockMap {
-    /// KVM has set the clocks of the guest's machine anew at `time` (`kvm_update_master_clock`): its nanosecond clock may
-    /// have been stepped, as when a paused machine goes on. What was measured before counts no more for what comes after,
-    /// and what is between is placed when the next probe has told.
-    package mutating func disturbed(at time: HostTime) -> Bool {
-        guard clock.countsNanoseconds, !isIdentity, given.isEmpty, line != nil else { return false }
-        doubtfulFrom = time
+    /// What in KVM can change a guest's clocks without saying to what.
+    package enum Disturbance: Sendable {
+        /// `kvm_update_master_clock`: its nanosecond clock may have been stepped, as when a paused machine goes on.
+        case masterClock
+        /// `kvm_write_tsc_offset`: its TSC was, and with it whatever it makes of that.
+        case offset
+    }
+
+    /// KVM has set the guest's clocks anew at `time`. What was measured before counts no more for what comes after, and what
+    /// is between is placed when the next probe has told. False when that clock was not affected, or is not known yet.
+    ///
+    /// - Parameter quiet: since when none of its vCPUs was in guest mode, so that no event can be from between; `time` when
+    ///   nothing tells. A paused machine's clock goes on where it stood, and its readings alone do not show where that was.
+    package mutating func disturbed(at time: HostTime, quietSince quiet: HostTime, by disturbance: Disturbance) -> Bool
+    {
+        guard !isIdentity, given.isEmpty, !isKnownByKVM, clock.countsNanoseconds || disturbance == .offset else {
+            return false
+        }
+        return doubt(at: time, quietSince: quiet)
+    }
+
+    /// From `time` on, all that is known no longer counts, KVM's numbers neither.
+    package mutating func doubt(at time: HostTime, quietSince quiet: HostTime) -> Bool {
+        let quiet = min(quiet, time)
+        if let doubtful {
+            self.doubtful = min(doubtful.lowerBound, quiet)...max(doubtful.upperBound, time)
+            return false
+        }
+        if isKnownByKVM {
+            former = .kvm(kvm)
+            kvm = []
+        } else if let line {
+            former = .line(line)
+        } else {
+            constraints = ClockConstraints(clock: clock, tolerance: tolerance)
+            countsFrom = time
+            return false
+        }
+        doubtful = quiet...time
         return true
     }
 
     /// Nothing can be placed before the next probe.
     package var needsProbe: Bool {
-        !isIdentity && given.isEmpty && !isKnownByKVM && (line == nil || doubtfulFrom != nil)
+        !isIdentity && given.isEmpty && !isKnownByKVM && (line == nil || doubtful != nil)
     }
 
-    /// The host time by `line`, the present one, or by the one before it where that still counts.
-    func resolve(_ ticks: TraceTicks, on line: ClockLine) -> (time: HostTime, boundNanoseconds: Int64) {
-        let time = line.hostTime(ticks)
-        let bound = line.boundNanoseconds(ticks)
-        guard let previous, let epochStart, ticks < epochStart else { return (time, Int64(saturating: bound)) }
-        let earlier = previous.hostTime(ticks)
-        let earlierBound = previous.boundNanoseconds(ticks)
-        if ticks <= previous.ticks { return (earlier, Int64(saturating: earlierBound)) }
-        if let boundary {
-            // What the new clock puts before its own beginning was stamped by the old one.
-            let margin = Double(time - boundary)
-            if margin < -bound { return (earlier, Int64(saturating: earlierBound)) }
-            if margin >= bound { return (time, Int64(saturating: bound)) }
-        }
-        // Before the step or after it: whichever, the other line is not farther away than this.
-        let either = max(bound, Double((time - earlier).magnitude) + earlierBound)
-        return (time, Int64(saturating: either))
+    /// The host time by `line`, the present one, or by the clock before it where that may still count.
+    func resolve(_ ticks: TraceTicks, cpu: Int?, on line: ClockLine) -> ClockPassage.Placed {
+        let new = line.placed(ticks)
+        return passage?.earliest(ticks, cpu: cpu, new: new) ?? new
     }
 
+    /// The measurements contradict each other, or are all that is left: those of `fresh` are of the new clock.
     mutating func openEpoch(with fresh: ClockConstraints, by probe: ClockProbe) {
-        // A clock that went back gives the same reading twice, and then ticks cannot tell the epochs apart.
-        previous = line.flatMap { $0.ticks < probe.guestReceived ? $0 : nil }
-        epochStart = probe.guestReceived
-        latest = probe.guestSent
+        let agreed = lastAgreement(before: probe)
+        let (begin, end) = doubtful.map { ($0.upperBound, $0.lowerBound) } ?? (agreed, probe.hostReceived)
+        let before = doubtful == nil ? line.map { .line($0) } : former
+        // What was on its way when the step became known may be of either clock.
+        countsFrom = doubtful?.upperBound ?? probe.hostReceived
         constraints = fresh
         line = constraints.line()
-        beginEpoch()
+        latest = probe.guestSent
+        beginEpoch(from: before, begin: begin, end: end)
+    }
+
+    private func lastAgreement(before probe: ClockProbe) -> HostTime {
+        guard let line else { return HostTime(nanoseconds: .min) }
+        let agreed = line.placed(line.ticks)
+        return min(agreed.time.advanced(by: -agreed.boundNanoseconds), probe.hostReceived)
     }
 
     /// A bound that did not come from a probe; false when it contradicts the others.
@@ -69,21 +98,40 @@ extension ClockMap {
     }
 
     /// The clock is not what it was, and nothing tells yet what it is: until the next probe nothing can be placed.
-    mutating func lose(from ticks: TraceTicks) -> Outcome {
-        previous = line
-        epochStart = ticks
+    mutating func lose() -> Outcome {
+        let agreed = line.map { $0.placed($0.ticks) }
+        let begin = agreed.map { $0.time.advanced(by: -$0.boundNanoseconds) } ?? HostTime(nanoseconds: .min)
+        let before = line.map { ClockPassage.Former.line($0) }
         line = nil
         constraints = ClockConstraints(clock: clock, tolerance: tolerance)
-        beginEpoch()
+        beginEpoch(from: before, begin: begin, end: HostTime(nanoseconds: .max))
         return .newEpoch
     }
 
+    /// The clock before is of no more use: what is still to come is of the new one.
     mutating func beginEpoch() {
+        passage = nil
+        reset()
+    }
+
+    private mutating func beginEpoch(from before: ClockPassage.Former?, begin: HostTime, end: HostTime) {
+        passage = ClockPassage(from: before, begin: begin, end: end, least: promised?.ticks)
+        reset()
+    }
+
+    private mutating func reset() {
         epoch += 1
         impossible = 0
         usesEntries = false
-        boundary = nil
+        doubtful = nil
+        former = nil
         floors.removeAll(keepingCapacity: true)
         promised = nil
+    }
+}
+
+extension ClockLine {
+    func placed(_ ticks: TraceTicks) -> ClockPassage.Placed {
+        (hostTime(ticks), Int64(saturating: boundNanoseconds(ticks)))
     }
 }

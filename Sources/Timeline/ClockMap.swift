@@ -47,23 +47,21 @@ package struct ClockMap: Sendable, Codable {
     private(set) var given: [GivenLine] = []
 
     var line: ClockLine?
-    /// The epoch before, for events that were under way when its end was noticed.
-    var previous: ClockLine?
-    /// When the epoch began, where the host saw that.
-    var boundary: HostTime?
-    /// From this host time on the clock may be another one, and no probe has told yet.
-    var doubtfulFrom: HostTime?
-    /// First reading of this epoch; `previous` covers ticks up to its own newest measurement, and between the two
-    /// nobody knows when the step was.
-    var epochStart: TraceTicks?
+    /// Events that were under way when the last epoch ended may belong to it.
+    var passage: ClockPassage?
+    /// In this time of the host, in which the guest was not seen to run, KVM changed the clock, and no probe has told yet
+    /// what it is.
+    var doubtful: ClosedRange<HostTime>?
+    /// What it was before that.
+    var former: ClockPassage.Former?
+    /// A probe sent earlier is, or may be, about a clock that is no more.
+    var countsFrom: HostTime?
     /// Per CPU, the last time given out in this epoch.
     var floors: [Int64] = []
     /// The last watermark given out in this epoch.
     var promised: Promise?
     /// The latest ticks seen, for which `status` speaks.
     var latest: TraceTicks?
-    /// When KVM told the last change.
-    private var changedAt: HostTime?
 
     /// A map for a source that stamps with `clock`.
     ///
@@ -105,15 +103,22 @@ package struct ClockMap: Sendable, Codable {
         beginEpoch()
         constraints = ClockConstraints(clock: self.clock, tolerance: tolerance)
         line = nil
-        previous = nil
-        epochStart = nil
-        changedAt = clock.since
+        countsFrom = clock.since
     }
 
-    /// KVM gave `vcpu` another TSC offset; false when the old one shows that it was another machine's.
-    package mutating func offsetChanged(of vcpu: Int, from old: Int64, to new: Int64, at time: HostTime) -> Bool {
-        guard kvm.indices.contains(vcpu), let stretch = kvm[vcpu]?.newest, stretch.vcpu.offset == old else {
-            return false
+    /// Whether KVM's giving `vcpu` another TSC offset than `old` can have been about this clock.
+    package func canChange(of vcpu: Int, from old: Int64) -> Bool {
+        guard isKnownByKVM else { return !isIdentity && given.isEmpty }
+        return kvm.indices.contains(vcpu) && kvm[vcpu]?.newest.vcpu.offset == old
+    }
+
+    /// KVM gave `vcpu` another TSC offset; false when the clock does not change by that, or was not known before.
+    package mutating func offsetChanged(
+        of vcpu: Int, from old: Int64, to new: Int64, at time: HostTime, quietSince quiet: HostTime
+    ) -> Bool {
+        guard canChange(of: vcpu, from: old) else { return false }
+        guard kvm.indices.contains(vcpu), let stretch = kvm[vcpu]?.newest else {
+            return disturbed(at: time, quietSince: quiet, by: .offset)
         }
         var changed = stretch.vcpu
         changed.offset = new
@@ -123,20 +128,17 @@ package struct ClockMap: Sendable, Codable {
 
     package mutating func add(_ probe: ClockProbe) -> Outcome {
         guard !identity else { return .used }
-        // Begun before a change that KVM has told: about a clock that is no more.
-        if let changedAt, probe.hostSent < changedAt { return .used }
+        if let countsFrom, probe.hostSent < countsFrom { return .used }
+        if let doubtful, probe.hostSent < doubtful.upperBound { return .used }
         var alone = ClockConstraints(clock: clock, tolerance: tolerance)
         guard probe.isOrdered, alone.add(probe) else { return .contradictory }
         latest = max(latest ?? probe.guestSent, probe.guestSent)
-        if epochStart == nil { epochStart = probe.guestReceived }
         defer { note(probe) }
-        if let doubtfulFrom {
-            guard probe.hostSent >= doubtfulFrom else { return .used }
+        guard doubtful == nil else {
             openEpoch(with: alone, by: probe)
-            boundary = doubtfulFrom
-            self.doubtfulFrom = nil
             return .used
         }
+        if passage?.end == HostTime(nanoseconds: .max) { passage?.end = probe.hostReceived }
         let refutesKVM = isKnownByKVM && !kvm.contains { $0?.allows(probe) ?? false }
         if refutesKVM { kvm = [] }
         guard constraints.add(probe) else {
@@ -154,7 +156,7 @@ package struct ClockMap: Sendable, Codable {
     package func hostTime(_ ticks: TraceTicks, cpu: Int? = nil) -> (time: HostTime, boundNanoseconds: Int64)? {
         if identity { return (HostTime(identityOf: ticks, scale), 0) }
         if let known = knownTime(ticks, cpu: cpu) { return known }
-        return line.map { resolve(ticks, on: $0) }
+        return line.map { resolve(ticks, cpu: cpu, on: $0) }
     }
 
     /// By what needs no measuring.

@@ -38,6 +38,11 @@ package struct ClockTolerance: Hashable, Sendable, Codable {
         }
     }
 
+    /// Of two clocks, either of which may stray: the looser one.
+    package func union(_ other: ClockTolerance) -> ClockTolerance {
+        ClockTolerance(driftPPM: max(driftPPM, other.driftPPM), wanderPPM: max(wanderPPM, other.wanderPPM))
+    }
+
     /// Host nanoseconds per tick that are possible at all. A cycle counter says nothing about its unit: 20 GHz to 1 MHz.
     func rates(of clock: TraceClock) -> ClosedRange<Double> {
         clock.countsNanoseconds ? (1 - driftPPM * 1e-6)...(1 + driftPPM * 1e-6) : 0.05...1000

@@ -28,26 +28,31 @@ extension ClockMap {
         for header in batch.headers {
             guard bound > Self.sharpestNanoseconds else { break }
             let ticks = header.ticks
-            if previous != nil, let epochStart, ticks < epochStart { continue }
             let time = present.hostTime(ticks)
             let reach = Int64(saturating: bound)
+            // Whose clock it is of must be certain.
+            if let passage, !passage.isOver(batch.cpu),
+                passage.earliest(ticks, cpu: batch.cpu, new: (time, reach)) != (time, reach)
+            {
+                continue
+            }
             let possible = time.advanced(by: -reach)...time.advanced(by: reach)
             guard let narrowed = windows.narrowed(possible) else {
                 guard possible.upperBound < known else { continue }
                 impossible += 1
                 guard impossible >= Self.impossibleEvents else { continue }
-                return lose(from: ticks)
+                return lose()
             }
             impossible = 0
             let worthwhile = Int64(saturating: bound / Self.worthwhileShare)
             var isNarrower = false
             if narrowed.lowerBound - possible.lowerBound > worthwhile {
                 isNarrower = true
-                guard add(.floor, ticks, narrowed.lowerBound) else { return lose(from: ticks) }
+                guard add(.floor, ticks, narrowed.lowerBound) else { return lose() }
             }
             if possible.upperBound < known, possible.upperBound - narrowed.upperBound > worthwhile {
                 isNarrower = true
-                guard add(.ceiling, ticks, narrowed.upperBound) else { return lose(from: ticks) }
+                guard add(.ceiling, ticks, narrowed.upperBound) else { return lose() }
             }
             guard isNarrower, let better = refreshedLine() else { continue }
             present = better

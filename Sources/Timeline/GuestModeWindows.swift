@@ -58,9 +58,16 @@ package struct GuestModeWindows: Sendable, Codable {
         }
     }
 
+    /// Until when the vCPU was last inside before `time`; `time` itself when it may have been then, nil when it never was.
+    package func insideUntil(_ time: HostTime) -> HostTime? {
+        guard let last = windows.last(where: { $0.start < time.nanoseconds }) else { return nil }
+        return HostTime(nanoseconds: min(last.end, time.nanoseconds))
+    }
+
     /// No event before `time` will be asked for any more.
     package mutating func forget(before time: HostTime) {
-        let done = windows.partitionPoint { $0.end < time.nanoseconds }
+        // The last one stays: an exit whose entry is missing lengthens it.
+        let done = min(windows.partitionPoint { $0.end < time.nanoseconds }, windows.count - 1)
         // In bulk: moving the rest for every window would cost more than it frees.
         guard done >= 64 else { return }
         windows.removeFirst(done)

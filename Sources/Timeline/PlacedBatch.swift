@@ -73,7 +73,7 @@ extension ClockMap {
             if let promised, let first = batch.headers.first, first.ticks >= promised.ticks {
                 rising.floor = max(rising.floor, promised.time.nanoseconds)
             }
-            (times, bound) = place(batch.headers, on: line, &rising)
+            (times, bound) = place(batch.headers, cpu: batch.cpu, on: line, &rising)
         } else {
             return nil
         }
@@ -91,6 +91,7 @@ extension ClockMap {
     /// Never goes back within an epoch, and holds although the line may move: later events are raised to it.
     package mutating func watermark(_ ticks: TraceTicks) -> HostTime? {
         guard let placed = hostTime(ticks) else { return nil }
+        if let line { passage?.passWatermark(ticks, new: line.placed(ticks)) }
         if let promised, placed.time <= promised.time { return promised.time }
         promised = Promise(ticks: ticks, time: placed.time)
         return placed.time
@@ -99,10 +100,7 @@ extension ClockMap {
     private func place(
         _ headers: [EventHeader], on line: inout KVMLine, _ rising: inout RisingTimes, _ bound: inout Int64
     ) -> [HostTime] {
-        var stepBack = 0
-        if line.isChanging {
-            stepBack = headers.indices.dropFirst().last { headers[$0].ticks < headers[$0 - 1].ticks } ?? 0
-        }
+        let stepBack = line.isChanging ? headers.lastStepBack : 0
         return headers.indices.map {
             rising.next(line.next(headers[$0].ticks, isBeforeStepBack: $0 < stepBack), &bound)
         }
@@ -117,23 +115,37 @@ extension ClockMap {
 
     /// How many events of a batch lie before `limit`; nil while the clock is not known, or in doubt.
     package func count(of batch: EventBatch, before limit: HostTime) -> Int? {
-        guard doubtfulFrom == nil, let first = batch.headers.first, hostTime(first.ticks, cpu: batch.cpu) != nil else {
+        guard doubtful == nil, let first = batch.headers.first, hostTime(first.ticks, cpu: batch.cpu) != nil else {
             return nil
         }
-        return batch.headers.partitionPoint {
-            hostTime($0.ticks, cpu: batch.cpu).map { $0.time < limit } ?? true
+        func isBefore(_ header: EventHeader) -> Bool {
+            hostTime(header.ticks, cpu: batch.cpu).map { $0.time < limit } ?? true
         }
+        guard !mayGoBack(batch.cpu) else { return batch.headers.prefix(while: isBefore).count }
+        return batch.headers.partitionPoint(isBefore)
+    }
+
+    /// Readings of a CPU need not rise: some may be of the clock before.
+    private func mayGoBack(_ cpu: Int) -> Bool {
+        if kvm.indices.contains(cpu), let line = kvm[cpu] { return line.isChanging }
+        return passage.map { !$0.isOver(cpu) } ?? false
     }
 
     /// The time of every event, and the largest bound.
-    private func place(
-        _ headers: [EventHeader], on line: ClockLine, _ rising: inout RisingTimes
+    private mutating func place(
+        _ headers: [EventHeader], cpu: Int, on line: ClockLine, _ rising: inout RisingTimes
     ) -> ([HostTime], bound: Int64) {
         guard let first = headers.first else { return ([], 0) }
-        if previous != nil, let epochStart, first.ticks < epochStart {
-            // One of the few batches that were under way when an epoch ended.
-            let placed = headers.map { resolve($0.ticks, on: line) }
-            return (placed.map { rising.next($0.time) }, placed.reduce(0) { max($0, $1.boundNanoseconds) })
+        if mayGoBack(cpu) {
+            let stepBack = headers.lastStepBack
+            var bound: Int64 = 0
+            let times = headers.indices.map { index in
+                let ticks = headers[index].ticks
+                let new = line.placed(ticks)
+                let placed = passage?.next(ticks, cpu: cpu, isBeforeStepBack: index < stepBack, new: new) ?? new
+                return rising.next(placed, &bound)
+            }
+            return (times, bound)
         }
         // Raw values, because the generic `min` and `max` call another module for every comparison.
         var earliest = first.ticks.rawValue
@@ -147,6 +159,11 @@ extension ClockMap {
         let bounds = (line.boundNanoseconds(TraceTicks(earliest)), line.boundNanoseconds(TraceTicks(latest)))
         return (times, Int64(saturating: max(bounds.0, bounds.1)))
     }
+}
+
+extension [EventHeader] {
+    /// The last event whose reading is smaller than the one before it; 0 when there is none.
+    fileprivate var lastStepBack: Int { indices.dropFirst().last { self[$0].ticks < self[$0 - 1].ticks } ?? 0 }
 }
 
 /// Keeps times from going back, and remembers how far the worst of them had to be raised for it.

@@ -25,6 +25,16 @@ enum KernelTexts {
             "unsigned int exit_reason 8 4", "unsigned long guest_rip 16 8", "u32 isa 24 4", "unsigned int vcpu_id 56 4",
         ])
 
+    /// What KVM says when it sets the clocks of a machine.
+    static let clockChanges = [
+        message(
+            "kvm", "kvm_write_tsc_offset", 95,
+            ["unsigned int vcpu_id 8 4", "__u64 previous_tsc_offset 16 8", "__u64 next_tsc_offset 24 8"]),
+        message(
+            "kvm", "kvm_update_master_clock", 94,
+            ["bool use_master_clock 8 1", "unsigned int host_clock 12 4", "bool offset_matched 16 1"]),
+    ]
+
     static func table(_ messages: [FormatMessage]) throws -> FormatTable {
         var table = FormatTable(byteOrder: .native, longSize: 8)
         for message in messages { table.append(try EventFormatParser.parse(message.text, system: message.system)) }

@@ -62,6 +62,19 @@ struct EntryBoundsTests {
         check(windows, 60_010...60_160, is: 60_010...60_150)
     }
 
+    @Test
+    func `an exit without an entry after all windows are forgotten makes the time between them doubtful`() {
+        var windows = GuestModeWindows()
+        for start in stride(from: Int64(100), to: 100_000, by: 100) {
+            windows.entered(at: time(start))
+            windows.left(at: time(start + 50))
+        }
+        windows.forget(before: time(200_000))
+        windows.left(at: time(300_000))
+        check(windows, 250_000...260_000, is: 250_000...260_000)
+        check(windows, 300_001...400_000, is: nil)
+    }
+
     /// A vCPU that runs for 0.1 to 2 ms, then is away for 2 µs to 5 ms, and writes events while it runs.
     @Test(arguments: 0..<60 as Range<UInt64>)
     func `entries and exits make a measured map far better, and keep the law`(seed: UInt64) throws {
@@ -152,7 +165,7 @@ struct EntryBoundsTests {
         let before = [4.5e9, 4.9e9].map(clock.ticks)
         clock.step = (at: 8e9, ticks: -3_000_000_000)
         let resumed = clock.host(8e9)
-        let isDisturbed = map.disturbed(at: resumed)
+        let isDisturbed = map.disturbed(at: resumed, quietSince: clock.host(5e9), by: .masterClock)
         #expect(isDisturbed)
         #expect(map.needsProbe)
         let after = [8.01e9, 8.02e9].map(clock.ticks)

@@ -1,0 +1,105 @@
+/// From one epoch to the next: which of two clocks stamped an event that was under way when the step became known.
+///
+/// Events of the old clock are from before `end`, those of the new one from after `begin`. Where KVM told the step, it was at
+/// `begin`, and no vCPU was in guest mode since `end`; where a measurement betrayed it, it was after `begin`, the last that
+/// agreed, and before `end`, the first that did not. So a reading that the old clock would have shown only after `end` is
+/// one of the new clock, and one that the new clock would have shown before `begin` one of the old.
+///
+/// Both can be possible after a clock was set back. Then order tells: events of one CPU come as they were written, so that
+/// behind one of the new clock there are only such, and a reading that goes back is one. The guest's watermark, behind
+/// which nothing older comes, passes for all CPUs at once. What is still undecided stays with the old clock, and its bound
+/// reaches to where the other would put it.
+import TraceModel
+
+struct ClockPassage: Sendable, Codable {
+    typealias Placed = (time: HostTime, boundNanoseconds: Int64)
+
+    /// What the map was before.
+    enum Former: Codable {
+        case line(ClockLine)
+        case kvm([KVMLine?])
+
+        func hostTime(_ ticks: TraceTicks, cpu: Int?) -> Placed? {
+            switch self {
+            case .line(let line): (line.hostTime(ticks), Int64(saturating: line.boundNanoseconds(ticks)))
+            case .kvm(let lines):
+                if let cpu {
+                    lines.indices.contains(cpu) ? lines[cpu]?.hostTime(ticks) : nil
+                } else {
+                    lines.compactMap { $0?.hostTime(ticks) }.min { $0.time < $1.time }
+                }
+            }
+        }
+    }
+
+    let former: Former?
+    let begin: HostTime
+    /// `.max` until a measurement tells.
+    var end: HostTime
+    /// The old clock's last watermark: nothing that it stamped earlier is still to come.
+    let least: TraceTicks?
+    private var crossed: [Bool] = []
+    private var latest: [TraceTicks] = []
+    private(set) var isOver = false
+
+    /// For readings of a clock that was never known: years.
+    private static let unknownNanoseconds = Int64.max / 4
+
+    init(from former: Former?, begin: HostTime, end: HostTime, least: TraceTicks?) {
+        self.former = former
+        self.begin = begin
+        self.end = end
+        self.least = least
+    }
+
+    func isOver(_ cpu: Int) -> Bool { isOver || crossed.indices.contains(cpu) && crossed[cpu] }
+
+    /// The next event of a CPU. `isBeforeStepBack`: a later one of this CPU has a smaller reading.
+    mutating func next(_ ticks: TraceTicks, cpu: Int, isBeforeStepBack: Bool, new: Placed) -> Placed {
+        guard !isOver(cpu) else { return new }
+        let missing = cpu + 1 - crossed.count
+        if missing > 0 {
+            crossed += repeatElement(false, count: missing)
+            latest += repeatElement(TraceTicks(0), count: missing)
+        }
+        if ticks < latest[cpu] { crossed[cpu] = true }
+        latest[cpu] = ticks
+        guard !crossed[cpu] else { return new }
+        let (place, isNew) = resolve(ticks, cpu: cpu, isBeforeStepBack: isBeforeStepBack, new: new)
+        if isNew { crossed[cpu] = true }
+        return place
+    }
+
+    /// The guest's watermark: what comes behind one of the new clock is of the new clock.
+    mutating func passWatermark(_ ticks: TraceTicks, new: Placed) {
+        guard !isOver else { return }
+        isOver = resolve(ticks, cpu: nil, isBeforeStepBack: false, new: new).isNew
+    }
+
+    /// Of a reading whose place in the order is not known: the earlier of what it can be.
+    func earliest(_ ticks: TraceTicks, cpu: Int?, new: Placed) -> Placed {
+        guard !(cpu.map(isOver) ?? isOver) else { return new }
+        return resolve(ticks, cpu: cpu, isBeforeStepBack: false, new: new).place
+    }
+
+    private func resolve(
+        _ ticks: TraceTicks, cpu: Int?, isBeforeStepBack: Bool, new: Placed
+    ) -> (place: Placed, isNew: Bool) {
+        let isNewPossible = new.time.advanced(by: new.boundNanoseconds) >= begin
+        guard let old: Placed = former?.hostTime(ticks, cpu: cpu) else {
+            if isNewPossible { return (place: new, isNew: true) }
+            return (place: (time: begin, boundNanoseconds: Self.unknownNanoseconds), isNew: false)
+        }
+        let isOldPossible = old.time.advanced(by: -old.boundNanoseconds) <= end && least.map { $0 <= ticks } != false
+        guard isOldPossible else {
+            if isNewPossible { return (place: new, isNew: true) }
+            // Neither: of a clock that was set once more on the way.
+            let reach: Int64 = max(new.boundNanoseconds, begin - new.time, begin - end, end - begin)
+            return (place: (time: begin, boundNanoseconds: reach), isNew: false)
+        }
+        if isBeforeStepBack || !isNewPossible { return (place: old, isNew: false) }
+        let away = HostTime(nanoseconds: Int64(clamping: (new.time - old.time).magnitude))
+        let reach = max(old.boundNanoseconds, away.advanced(by: new.boundNanoseconds).nanoseconds)
+        return (place: (time: old.time, boundNanoseconds: reach), isNew: false)
+    }
+}
