@@ -73,7 +73,7 @@ let package = Package(
         // Blocks of bytes through the system's libraries. Must never be imported by Agent: it is one static file.
         .target(name: "Compression", dependencies: ["CZlib", "CZstd"], swiftSettings: strict),
         // The append-only recording: frames on disk.
-        .target(name: "SessionLog", dependencies: ["TraceModel", "Wire"], swiftSettings: strict),
+        .target(name: "SessionLog", dependencies: ["TraceModel", "Wire", "Compression"], swiftSettings: strict),
 
         // CTF traces of LTTng and perf, through libbabeltrace2: files and live sessions in, traces out. Must never merge
         // sources or decide what an event means.
@@ -131,7 +131,7 @@ let package = Package(
             name: "tandem-bench",
             dependencies: [
                 "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog", "Collector", "TraceFiles",
-                "CTF", "RecordingSupport", "Views",
+                "CTF", "RecordingSupport", "Views", "EventText",
             ],
             path: "Tests/Benchmarks", swiftSettings: strict),
         // A private tracefs instance and child processes, for integration tests and benchmarks. No Foundation.

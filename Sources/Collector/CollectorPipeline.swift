@@ -284,6 +284,20 @@ package struct CollectorPipeline: Codable {
     /// Host threads that kvm events named and nobody has identified yet: look them up, and tell `.machine`.
     package mutating func takeUnidentifiedThreads() -> [Int32] { analyzer.takeUnidentifiedThreads() }
 
+    // MARK: Intervals
+
+    package mutating func listIntervals() { analyzer.listIntervals() }
+
+    /// Those that closed since the last call; see `Analyzer.takeIntervals`.
+    package mutating func takeIntervals() -> [StateInterval] { analyzer.takeIntervals() }
+
+    /// Those that closed until `time` and were not taken, and those that go on there, given that nothing later was analyzed.
+    package func lastIntervals(at time: HostTime?) -> [StateInterval] {
+        var past = self
+        if let time { past.analyzer.advance(to: time) }
+        return past.analyzer.takeIntervals() + past.analyzer.openIntervals()
+    }
+
     package var eventCount: UInt64 { sources.reduce(0) { $0 + $1.events } }
 
     package func snapshot() -> Snapshot {

@@ -34,9 +34,9 @@ package struct LogRecorder {
             switch input {
             case .record(let record):
                 if case .sourceOpened(let source, let facts, let formats, _) = record {
+                    recorder.openingPositions[source] = try writer.mark()
                     recorder.openings[source] = (facts, formats)
                     recorder.encoders[source] = nil
-                    recorder.openingPositions[source] = writer.position
                 }
                 recorder.preamble.note(record)
                 try writer.append(record)
@@ -78,8 +78,7 @@ package struct LogRecorder {
         try writer.flush()
         lastCheckpoint = writer.bytesWritten
         let checkpoint = LogCheckpoint(openings: openingPositions.values.sorted(), pipeline: pipeline)
-        guard let bytes = try? StateEncoder.encode(checkpoint) else { return index = nil }
-        if index?.append(bytes, time: pipeline.analyzedUntil, position: writer.position) == false { index = nil }
+        if !checkpoint.append(to: index, at: try writer.mark()) { index = nil }
     }
 
     /// Makes a recording of its own of what is kept now. The problem, if there is one: the session goes on in any case.
@@ -115,4 +114,10 @@ package struct LogRecorder {
 struct LogCheckpoint: Codable {
     var openings: [LogPosition]
     var pipeline: CollectorPipeline
+
+    /// False when the index ends before it.
+    func append(to index: LogIndexWriter?, at place: LogPosition) -> Bool {
+        guard let index, let bytes = try? StateEncoder.encode(self) else { return false }
+        return index.append(bytes, time: pipeline.analyzedUntil, position: place)
+    }
 }

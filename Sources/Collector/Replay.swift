@@ -4,16 +4,20 @@ package import TraceModel
 /// Feeds a recording, or whatever else a session is in, to the pipeline that a live session feeds.
 package struct Replay {
     private let input: any SessionInput
+    /// The same, when it can be gone through by an index.
+    private let recorded: RecordedInput?
     private var pipeline = CollectorPipeline()
+    /// While intervals are listed, until when; the session's end is nil in it.
+    private var listEnd: HostTime??
 
-    package init(_ input: any SessionInput) { self.input = input }
+    package init(_ input: any SessionInput) {
+        self.input = input
+        recorded = input as? RecordedInput
+    }
 
     /// Goes as close before `time` as the input's index knows a way, if that is forward.
     package mutating func skip(to time: HostTime) throws {
-        guard let recorded = input as? RecordedInput,
-            let resumed = try recorded.resume(notAfter: time, after: pipeline.analyzedUntil)
-        else { return }
-        pipeline = resumed
+        if let resumed = try recorded?.resume(notAfter: time, after: pipeline.analyzedUntil) { pipeline = resumed }
     }
 
     /// Inputs until the analysis has reached `time`, or to the end; false at the end.
@@ -23,6 +27,7 @@ package struct Replay {
             pipeline.apply(next)
             // Threads were identified when the session was live; the answers are in the recording.
             _ = pipeline.takeUnidentifiedThreads()
+            recorded?.follow(pipeline)
             if let time, pipeline.horizon >= time { return true }
         }
         return false
@@ -35,6 +40,7 @@ package struct Replay {
         while !pipeline.isHeld, let next = try input.next() {
             pipeline.apply(next)
             _ = pipeline.takeUnidentifiedThreads()
+            recorded?.follow(pipeline)
         }
         return pipeline.isHeld ? pipeline.snapshot(at: time) : pipeline.snapshot()
     }
@@ -51,6 +57,31 @@ package struct Replay {
         let instant = time.instant(in: facts)
         try skip(to: instant)
         return instant
+    }
+
+    /// Lists intervals from here on, until `end`. The index is not made meanwhile: a list is no part of a checkpoint.
+    mutating func listIntervals(until end: HostTime?) {
+        // Before anything that was held back is let through.
+        pipeline.listIntervals()
+        if let end { pipeline.hold(at: end) } else { pipeline.release() }
+        listEnd = .some(end)
+    }
+
+    /// Those that closed, and with the last of them those that go on at the end; nil behind it.
+    mutating func nextIntervals() throws -> [StateInterval]? {
+        guard case .some(let end) = listEnd else { return nil }
+        while !pipeline.isHeld, let next = try input.next() {
+            pipeline.apply(next)
+            _ = pipeline.takeUnidentifiedThreads()
+            let closed = pipeline.takeIntervals()
+            if !closed.isEmpty { return closed }
+        }
+        listEnd = nil
+        return pipeline.lastIntervals(at: pipeline.isHeld ? end : nil)
+    }
+
+    func name(ofMachine vmmPID: Int32) -> String? {
+        pipeline.snapshot().guests.first { $0.vmmPID == vmmPID }?.name
     }
 
     /// Everything at the end.

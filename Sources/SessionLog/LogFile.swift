@@ -4,7 +4,7 @@ import Glibc
 ///
 /// ```
 /// NAME.tandem/stream, stream.2, stream.3, …
-///     8 bytes "TANDEM\0" and the version (1)
+///     8 bytes "TANDEM\0" and the version: 1, or 2 where groups of records may be compressed
 ///     then records: u32 source id and u32 its complement (little-endian), one Frame (see Wire/Frame.swift)
 /// NAME.tandem/index, checkpoints     see LogIndex.swift; they may be missing
 /// ```
@@ -15,7 +15,12 @@ import Glibc
 /// record. It may be cut into segments on purpose, so that the oldest can be removed while the session goes on; each after
 /// the first begins with a repetition of what a reader must know who has none before it.
 package enum LogFile {
-    package static let magic: [UInt8] = Array("TANDEM".utf8) + [0, 1]
+    static let magicBytes = 8
+    /// Of a plain stream, which every version of this program reads, and of one with groups.
+    static let (plainVersion, groupedVersion): (UInt8, UInt8) = (1, 2)
+
+    static func magic(version: UInt8) -> [UInt8] { Array("TANDEM".utf8) + [0, version] }
+
     package static let streamName = "stream"
     /// The source id and its complement before each frame.
     static let recordPrefixBytes = 8
@@ -54,15 +59,20 @@ package enum LogFile {
 package struct LogPosition: Hashable, Comparable, Sendable, Codable {
     /// Counts from 1.
     package var segment: Int
-    /// Bytes from the beginning of the segment's file.
+    /// Bytes from the beginning of the segment's file: to the record, or to the group that it is in.
     package var offset: UInt64
+    /// Bytes from the beginning of the group, as it was before it was compressed.
+    package var inside: Int
 
-    package init(segment: Int, offset: UInt64) {
+    package init(segment: Int, offset: UInt64, inside: Int = 0) {
         self.segment = segment
         self.offset = offset
+        self.inside = inside
     }
 
-    package static func < (a: LogPosition, b: LogPosition) -> Bool { (a.segment, a.offset) < (b.segment, b.offset) }
+    package static func < (a: LogPosition, b: LogPosition) -> Bool {
+        (a.segment, a.offset, a.inside) < (b.segment, b.offset, b.inside)
+    }
 }
 
 package struct LogError: Error, Hashable, Sendable, CustomStringConvertible {

@@ -6,19 +6,23 @@ import Wire
 /// long session costs the replay of some megabytes.
 ///
 /// ```
-/// index         8 bytes "TANDEMI" and the version (1); then entries of 48 bytes, ascending, integers little-endian:
+/// index         8 bytes "TANDEMI" and the version (2), u64 number of the recording's first segment; then entries of 48
+///               bytes, ascending, integers little-endian:
 ///     0  i64  host time, nanoseconds: the checkpoint serves instants from here on
 ///     8  u64  segment, 16 u64 offset: the first record that the checkpoint does not contain
 ///     24 u64  offset in `checkpoints`, 32 u64 length
 ///     40 u32  low half of XXH64 of the checkpoint, 44 u32 of the 44 bytes before
 /// checkpoints   the checkpoints, one after the other; see Collector/Checkpoint.swift
 /// ```
-/// Both are made of the stream alone: whoever removes them loses time, not data. What cannot be read, or was made by a program
-/// whose analysis has other fields, is passed over in the same way.
+/// Both are made of the stream alone, by the program that records it or by the first that looks for an instant in it: whoever
+/// removes them loses time, not data. What cannot be read, or was made by a program whose analysis has other fields, is passed
+/// over in the same way; and so is all that was made before the recording lost its first segment, because what is analyzed
+/// from the next one on knows less.
 package enum LogIndex {
     package static let indexName = "index"
     package static let checkpointsName = "checkpoints"
-    static let magic: [UInt8] = Array("TANDEMI".utf8) + [1]
+    private static let magic: [UInt8] = Array("TANDEMI".utf8) + [2]
+    static let headBytes = 16
     static let entryBytes = 48
 
     /// One line of the index.
@@ -62,6 +66,10 @@ package enum LogIndex {
         }
     }
 
+    static func head(firstSegment: Int) -> [UInt8] {
+        withUnsafeBytes(of: UInt64(firstSegment).littleEndian) { magic + $0 }
+    }
+
     static func check(_ bytes: [UInt8]) -> UInt32 {
         bytes.withUnsafeBytes { UInt32(truncatingIfNeeded: Checksum.xxh64($0, seed: 0)) }
     }
@@ -73,14 +81,38 @@ package final class LogIndexWriter {
     private let checkpoints: Int32
     private let directory: String
     private var offset: UInt64 = 0
+    private let lock: LogLock?
 
-    /// Nil when the files cannot be made.
-    package init?(in directory: String) {
+    /// Begins an index of a recording that its writer makes. Nil when the files cannot be made.
+    package convenience init?(in directory: String) {
+        self.init(directory, lock: nil, O_TRUNC)
+        guard write(LogIndex.head(firstSegment: 1), to: index) else { return nil }
+    }
+
+    /// The index that a recording lacks, of what stands in it from `firstSegment` on; or, with `last`, what is missing in it
+    /// behind that entry. Nil when the files cannot be written, or another program is writing in that directory.
+    package convenience init?(of directory: String, firstSegment: Int, after last: LogIndex.Entry?) {
+        guard let lock = LogLock(directory) else { return nil }
+        self.init(directory, lock: lock, last == nil ? O_TRUNC : 0)
+        guard let last else {
+            guard write(LogIndex.head(firstSegment: firstSegment), to: index) else { return nil }
+            return
+        }
+        // An entry that was torn, and a checkpoint that got none, go.
+        let entries = LogIndexReader(in: directory, firstSegment: firstSegment).count
+        offset = last.offset + last.length
+        guard ftruncate(index, off_t(LogIndex.headBytes + entries * LogIndex.entryBytes)) == 0,
+            ftruncate(checkpoints, off_t(offset)) == 0
+        else { return nil }
+    }
+
+    private init?(_ directory: String, lock: LogLock?, _ flag: Int32) {
         self.directory = directory
-        let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC
+        self.lock = lock
+        let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | flag
         checkpoints = open("\(directory)/\(LogIndex.checkpointsName)", flags, 0o644)
         index = open("\(directory)/\(LogIndex.indexName)", flags, 0o644)
-        guard index >= 0, checkpoints >= 0, write(LogIndex.magic, to: index) else { return nil }
+        guard index >= 0, checkpoints >= 0 else { return nil }
     }
 
     deinit {
@@ -120,30 +152,54 @@ package final class LogIndexWriter {
 /// Looks an instant up.
 package struct LogIndexReader {
     private let directory: String
+    private let firstSegment: Int
 
-    package init(in directory: String) { self.directory = directory }
+    package init(in directory: String, firstSegment: Int) {
+        self.directory = directory
+        self.firstSegment = firstSegment
+    }
+
+    /// What was found: a checkpoint, and whether the index ends with it.
+    package struct Found {
+        package var entry: LogIndex.Entry
+        package var bytes: [UInt8]
+        package var isLast: Bool
+    }
+
+    /// How many entries there are; 0 as well when there is no index of this recording as it is.
+    package var count: Int { withIndex { _, count in count } ?? 0 }
 
     /// The last checkpoint from which instants from `time` on can be reached; nil when there is none that can be read.
-    package func checkpoint(notAfter time: HostTime) -> (entry: LogIndex.Entry, bytes: [UInt8])? {
+    package func checkpoint(notAfter time: HostTime) -> Found? {
+        withIndex { checkpoint(notAfter: time, in: $0, $1) } ?? nil
+    }
+
+    private func withIndex<Result>(_ body: (_ index: Int32, _ entries: Int) -> Result) -> Result? {
         let index = open("\(directory)/\(LogIndex.indexName)", O_RDONLY | O_CLOEXEC)
         guard index >= 0 else { return nil }
         defer { close(index) }
         var facts = stat()
-        guard fstat(index, &facts) == 0, read(index, at: 0, count: LogIndex.magic.count) == LogIndex.magic else {
-            return nil
-        }
+        guard fstat(index, &facts) == 0,
+            read(index, at: 0, count: LogIndex.headBytes) == LogIndex.head(firstSegment: firstSegment)
+        else { return nil }
+        return body(index, max(0, Int(facts.st_size) - LogIndex.headBytes) / LogIndex.entryBytes)
+    }
+
+    private func checkpoint(notAfter time: HostTime, in index: Int32, _ count: Int) -> Found? {
         func entry(_ number: Int) -> LogIndex.Entry? {
-            read(index, at: LogIndex.magic.count + number * LogIndex.entryBytes, count: LogIndex.entryBytes)
+            read(index, at: LogIndex.headBytes + number * LogIndex.entryBytes, count: LogIndex.entryBytes)
                 .flatMap { LogIndex.Entry($0) }
         }
-        var (low, high) = (0, (Int(facts.st_size) - LogIndex.magic.count) / LogIndex.entryBytes)
+        var (low, high) = (0, count)
         while low < high {
             let middle = (low + high) / 2
             if let entry = entry(middle), entry.time <= time { low = middle + 1 } else { high = middle }
         }
         // A checkpoint that cannot be read sends us to the one before it.
         for number in stride(from: low - 1, through: 0, by: -1) {
-            if let entry = entry(number), let bytes = bytes(of: entry) { return (entry, bytes) }
+            if let entry = entry(number), let bytes = bytes(of: entry) {
+                return Found(entry: entry, bytes: bytes, isLast: number == count - 1)
+            }
         }
         return nil
     }

@@ -1,3 +1,4 @@
+import Compression
 import Glibc
 import TraceModel
 import Wire
@@ -15,6 +16,15 @@ package final class LogReader {
     private var at = 0
     private var fileOffset: UInt64 = 0
     private static let chunkBytes = 256 << 10
+    /// The records of the group that is read, the next one's place in it, and the group's in the file.
+    private var group: [UInt8] = []
+    private var groupAt = 0
+    private var groupOffset: UInt64 = 0
+    private var codec: Codec?
+    /// Bytes of the files that were read.
+    package private(set) var bytesRead: UInt64 = 0
+    /// Where the record that `next` gave last begins, with all that describes it.
+    package private(set) var start = LogPosition(segment: 1, offset: 0)
     /// Set when the recording does not end with a whole record: it was cut (crash, full disk).
     package private(set) var tornTail: String?
 
@@ -24,6 +34,7 @@ package final class LogReader {
         var formats: [FormatMessage] = []
         var names = TaskNamesMessage(tasks: [])
         var bytes = 0
+        var start: LogPosition?
     }
 
     package init(opening directory: String) throws(LogError) {
@@ -58,13 +69,14 @@ package final class LogReader {
     private var path: String { LogFile.path(directory, segment: segment) }
 
     private func readMagic() throws(LogError) {
-        try fill(LogFile.magic.count)
-        let magic = Array(buffer[at...].prefix(LogFile.magic.count))
-        guard magic.prefix(7) == LogFile.magic.prefix(7), magic.count == 8 else {
+        try fill(LogFile.magicBytes)
+        let magic = Array(buffer[at...].prefix(LogFile.magicBytes))
+        let version = magic.last ?? 0
+        guard magic.count == LogFile.magicBytes, magic == LogFile.magic(version: version) else {
             throw LogError("'\(path)' is not a Tandem recording")
         }
-        guard magic == LogFile.magic else {
-            throw LogError("'\(path)' has format version \(magic.last ?? 0); this program reads version 1")
+        guard version == LogFile.plainVersion || version == LogFile.groupedVersion else {
+            throw LogError("'\(path)' has format version \(version); this program reads versions 1 and 2")
         }
         at += magic.count
     }
@@ -74,17 +86,19 @@ package final class LogReader {
     /// The next record; nil at the end. A torn or damaged tail ends the recording and is told in `tornTail`.
     package func next() throws(LogError) -> LogRecord? {
         while tornTail == nil {
-            let start = position
+            let place = position
             guard let (source, frame) = try nextFrame() else {
                 if tornTail == nil, try openNextSegment() { continue }
                 break
             }
             do throws(MessageError) {
-                if let record = try LogRecord(source: source, frame: frame).flatMap(described) { return record }
+                if let record = try LogRecord(source: source, frame: frame).flatMap({ described($0, at: place) }) {
+                    return record
+                }
             } catch {
                 // Its checksum is right: it was written like this.
                 tornTail =
-                    "the record at byte \(start.offset) cannot be read (\(error.message), \(error.problem)); "
+                    "the record at byte \(place.offset) cannot be read (\(error.message), \(error.problem)); "
                     + "a later version may have written it"
             }
         }
@@ -92,10 +106,11 @@ package final class LogReader {
     }
 
     /// Keeps formats and names until the opening that they belong to.
-    private func described(_ record: LogRecord) -> LogRecord? {
+    private func described(_ record: LogRecord, at place: LogPosition) -> LogRecord? {
+        start = place
         switch record {
         case .message(let source, .format(let format)):
-            if description.source != source { description = Description(source: source) }
+            if description.source != source { description = Description(source: source, start: place) }
             description.bytes += format.text.utf8.count
             // More than a kernel can have: a damaged or hostile file.
             if description.formats.count == Limits.formats || description.bytes > Limits.descriptionBytes {
@@ -104,12 +119,13 @@ package final class LogReader {
             description.formats.append(format)
             return nil
         case .message(let source, .taskNames(let names)):
-            if description.source != source { description = Description(source: source) }
+            if description.source != source { description = Description(source: source, start: place) }
             let room = Limits.taskNames - description.names.tasks.count
             description.names.tasks.append(contentsOf: names.tasks.prefix(room))
             return nil
         case .sourceOpened(let source, let facts, _, _):
             let mine = description.source == source ? description : Description(source: source)
+            start = mine.start ?? place
             description = Description()
             return .sourceOpened(source, facts, formats: mine.formats, names: mine.names)
         default: return record
@@ -118,39 +134,83 @@ package final class LogReader {
 
     /// The next record's source and frame; nil at the end of the segment.
     private func nextFrame() throws(LogError) -> (SourceID, Frame)? {
-        let headBytes = LogFile.recordPrefixBytes + Frame.headerBytes
-        try fill(headBytes)
-        let start = position.offset
-        guard buffer.count - at >= headBytes else {
-            if at < buffer.count { tornTail = "the record at byte \(start) is cut" }
+        while true {
+            if groupAt < group.count { return nextOfGroup() }
+            let offset = fileOffset + UInt64(at)
+            try fill(LogReader.headBytes)
+            let count = LogReader.headBytes + (bodyLength(in: buffer, at) ?? 0)
+            try fill(count)
+            switch LogReader.record(in: buffer, at, bodyLength(in: buffer, at)) {
+            case .whole(let source, let frame):
+                at += count
+                bytesRead += UInt64(count)
+                guard frame.type == LogGroup.recordType else { return (source, frame) }
+                guard open(frame, at: offset) else { return nil }
+            case .cut(let missing):
+                if at < buffer.count { tornTail = "the record at byte \(offset) is cut\(missing)" }
+                return nil
+            case .damaged:
+                tornTail = "the record at byte \(offset) is damaged"
+                return nil
+            }
+        }
+    }
+
+    private func open(_ frame: Frame, at offset: UInt64) -> Bool {
+        codec = codec ?? Codec(.zstd)
+        do {
+            group = try codec?.decompress(frame.body.span.bytes, maximumBytes: LogGroup.mostBytes) ?? []
+        } catch {
+            tornTail = "the group at byte \(offset) is damaged: \(error)"
+            return false
+        }
+        (groupAt, groupOffset) = (0, offset)
+        return true
+    }
+
+    private func nextOfGroup() -> (SourceID, Frame)? {
+        guard case .whole(let source, let frame) = LogReader.record(in: group, groupAt, bodyLength(in: group, groupAt))
+        else {
+            tornTail = "the group at byte \(groupOffset) is damaged: it does not hold whole records"
             return nil
         }
-        let source = number(at)
-        let length = Int(number(at + LogFile.recordPrefixBytes))
-        guard number(at + 4) == ~source, length <= Limits.frameBytes else {
-            tornTail = "the record at byte \(start) is damaged"
-            return nil
-        }
+        groupAt += LogReader.headBytes + frame.body.count
+        return (source, frame)
+    }
+
+    private enum Found {
+        case whole(SourceID, Frame)
+        case cut(missing: String)
+        case damaged
+    }
+
+    private static let headBytes = LogFile.recordPrefixBytes + Frame.headerBytes
+
+    /// What its head says; nil when there is none.
+    private func bodyLength(in bytes: [UInt8], _ at: Int) -> Int? {
+        guard bytes.count - at >= LogReader.headBytes else { return nil }
+        let length = Int(LogReader.number(bytes, at + LogFile.recordPrefixBytes))
+        return length <= Limits.frameBytes ? length : 0
+    }
+
+    private static func record(in bytes: [UInt8], _ at: Int, _ length: Int?) -> Found {
+        guard let length else { return .cut(missing: "") }
+        let source = number(bytes, at)
+        guard number(bytes, at + 4) == ~source, number(bytes, at + LogFile.recordPrefixBytes) <= Limits.frameBytes
+        else { return .damaged }
         let count = headBytes + length
-        try fill(count)
-        guard buffer.count - at >= count else {
-            tornTail = "the record at byte \(start) is cut: \(count - (buffer.count - at)) of its bytes are missing"
-            return nil
+        guard bytes.count - at >= count else {
+            return .cut(missing: ": \(count - (bytes.count - at)) of its bytes are missing")
         }
-        let frame = buffer.withUnsafeBytes {
+        let frame = bytes.withUnsafeBytes {
             Frame(whole: UnsafeRawBufferPointer(rebasing: $0[at + LogFile.recordPrefixBytes..<at + count]))
         }
-        guard let frame else {
-            tornTail = "the record at byte \(start) is damaged"
-            return nil
-        }
-        at += count
-        return (SourceID(source), frame)
+        return frame.map { .whole(SourceID(source), $0) } ?? .damaged
     }
 
     /// Little-endian.
-    private func number(_ at: Int) -> UInt32 {
-        buffer[at..<at + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    private static func number(_ bytes: [UInt8], _ at: Int) -> UInt32 {
+        bytes[at..<at + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
     }
 
     /// Reads until `count` bytes from `at` on are there, or the file ends.
@@ -201,10 +261,13 @@ package final class LogReader {
     }
 
     /// The next record's place.
-    package var position: LogPosition { LogPosition(segment: segment, offset: fileOffset + UInt64(at)) }
+    package var position: LogPosition {
+        groupAt < group.count
+            ? LogPosition(segment: segment, offset: groupOffset, inside: groupAt)
+            : LogPosition(segment: segment, offset: fileOffset + UInt64(at))
+    }
 
-    /// Whether nothing was removed from the recording's beginning.
-    package var isFromBeginning: Bool { segments.first == 1 }
+    package var firstSegment: Int { segments.first ?? 1 }
 
     /// Reads on from a record's beginning that `position` or an index told.
     package func go(to place: LogPosition) throws(LogError) {
@@ -219,9 +282,16 @@ package final class LogReader {
         }
         buffer.removeAll(keepingCapacity: true)
         at = 0
+        group = []
+        groupAt = 0
         fileOffset = place.offset
         description = Description()
         tornTail = nil
+        guard place.inside > 0 else { return }
+        guard try nextFrame() != nil, place.inside < group.count else {
+            throw LogError("'\(path)' has no group of records at byte \(place.offset)")
+        }
+        groupAt = place.inside
     }
 
     /// The share of the recording that was read.

@@ -19,8 +19,8 @@ package enum LogRecord: Hashable, Sendable {
     case link(SourceID, vmmPID: Int32, evidence: String)
     case kernelThreads([Int32])
     case sourceClosed(SourceID, reason: String, isFailure: Bool)
-    /// A part of the source's `/proc/kallsyms`, for exports: all parts together are one zstd frame. Megabytes that no
-    /// analysis looks at.
+    /// A part of the source's `/proc/kallsyms`, for exports: all parts together are one zstd frame, in which a u32 of
+    /// their length may come first. Megabytes that no analysis looks at.
     case symbols(SourceID, part: [UInt8])
 }
 

@@ -1,3 +1,4 @@
+import Compression
 import Glibc
 package import TraceModel
 package import Wire
@@ -9,7 +10,11 @@ package final class LogWriter {
     private let isDirectoryOurs: Bool
     private var descriptor: Int32
     private var buffer: [UInt8] = []
-    private let bufferBytes = 256 << 10
+    static let bufferBytes = 256 << 10
+    /// Nil when nothing is compressed.
+    private let codec: Codec?
+    /// Keeps others from making an index while this one is made.
+    private let lock: LogLock?
     /// Handed to the kernel since the beginning, whatever was removed again.
     package private(set) var bytesWritten: UInt64 = 0
 
@@ -27,19 +32,22 @@ package final class LogWriter {
     }
 
     /// Creates the directory; one that is already there must not hold a recording.
-    package init(creating directory: String, retention: LogRetention = LogRetention()) throws(LogError) {
+    package init(
+        creating directory: String, retention: LogRetention = LogRetention(), isCompressed: Bool = false
+    ) throws(LogError) {
         self.directory = directory
         self.retention = retention
+        codec = isCompressed ? Codec(.zstd) : nil
         isDirectoryOurs = mkdir(directory, 0o755) == 0
         guard isDirectoryOurs || errno == EEXIST else {
             throw LogError(doing: "creating the recording's directory", directory, errno: errno)
         }
         descriptor = try LogWriter.create(LogFile.path(directory, segment: 1))
-        buffer.reserveCapacity(bufferBytes * 2)
-        buffer.append(contentsOf: LogFile.magic)
+        lock = LogLock(directory)
+        buffer.reserveCapacity(LogWriter.bufferBytes * 2)
         // At once: a program killed in its first moments leaves a recording, if an empty one.
         do throws(LogError) {
-            try flush()
+            try hand(magic)
         } catch {
             close(descriptor)
             throw error
@@ -47,6 +55,10 @@ package final class LogWriter {
     }
 
     deinit { close(descriptor) }
+
+    private var magic: [UInt8] {
+        LogFile.magic(version: codec == nil ? LogFile.plainVersion : LogFile.groupedVersion)
+    }
 
     private static func create(_ path: String) throws(LogError) -> Int32 {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
@@ -65,10 +77,10 @@ package final class LogWriter {
 
     package func append(_ frame: Frame, source: SourceID) throws(LogError) {
         LogWriter.put(frame, source: source, into: &buffer)
-        if buffer.count >= bufferBytes { try flush() }
+        if buffer.count >= LogWriter.bufferBytes { try flush() }
     }
 
-    private static func put(_ frame: Frame, source: SourceID, into buffer: inout [UInt8]) {
+    static func put(_ frame: Frame, source: SourceID, into buffer: inout [UInt8]) {
         for word in [source.rawValue, ~source.rawValue] {
             withUnsafeBytes(of: word.littleEndian) { buffer.append(contentsOf: $0) }
         }
@@ -78,9 +90,10 @@ package final class LogWriter {
     /// Those of all records, also of those that wait in memory.
     package var bytesAppended: UInt64 { bytesWritten + UInt64(buffer.count) }
 
-    /// Where the next record begins.
-    package var position: LogPosition {
-        LogPosition(segment: current.number, offset: current.bytes + UInt64(buffer.count))
+    /// Where the next record begins. In a compressed recording it begins a group.
+    package func mark() throws(LogError) -> LogPosition {
+        if codec != nil { try flush() }
+        return LogPosition(segment: current.number, offset: current.bytes + UInt64(buffer.count))
     }
 
     /// Takes the recording back: the session never began. A directory that was there before stays.
@@ -92,25 +105,32 @@ package final class LogWriter {
 
     /// Hands everything to the kernel. A killed process loses what came after; a crashed machine, what was not on disk.
     package func flush() throws(LogError) {
+        guard !buffer.isEmpty else { return }
+        // What was written stays; the torn record at its end is cut by the reader.
+        defer { buffer.removeAll(keepingCapacity: true) }
+        if let codec, let group = LogGroup.record(of: buffer, by: codec) {
+            try hand(group)
+        } else {
+            try hand(buffer)
+        }
+    }
+
+    private func hand(_ bytes: [UInt8]) throws(LogError) {
         var at = 0
-        while at < buffer.count {
-            let written = buffer.withUnsafeBytes {
+        while at < bytes.count {
+            let written = bytes.withUnsafeBytes {
                 write(descriptor, $0.baseAddress?.advanced(by: at), $0.count - at)
             }
             if written < 0 {
                 if errno == EINTR { continue }
-                let code = errno
-                // What was written stays; the torn record at its end is cut by the reader.
-                buffer.removeAll(keepingCapacity: true)
                 throw LogError(
-                    doing: "writing", LogFile.path(directory, segment: current.number), errno: code,
+                    doing: "writing", LogFile.path(directory, segment: current.number), errno: errno,
                     hint: "what was recorded before stays readable")
             }
             at += written
             bytesWritten += UInt64(written)
             current.bytes += UInt64(written)
         }
-        buffer.removeAll(keepingCapacity: true)
     }
 
     // MARK: Segments
@@ -118,7 +138,7 @@ package final class LogWriter {
     /// The session has come to `time`: is it time for the next segment?
     package func isSegmentFull(at time: HostTime) -> Bool {
         if current.start == nil { current.start = time }
-        if let limit = retention.segmentBytes, position.offset >= limit { return true }
+        if let limit = retention.segmentBytes, current.bytes + UInt64(buffer.count) >= limit { return true }
         if let limit = retention.segmentNanoseconds, let start = current.start { return time - start >= limit }
         return false
     }
@@ -137,12 +157,11 @@ package final class LogWriter {
             let (source, frames) = record.frames
             for frame in frames { LogWriter.put(frame, source: source, into: &repetition) }
         }
-        buffer.append(contentsOf: LogFile.magic)
+        var beginning = magic
         var head = BodyWriter()
         head.put(repetition.count)
-        LogWriter.put(Frame(type: LogFile.segmentHeadType, body: head.bytes), source: .host, into: &buffer)
-        buffer.append(contentsOf: repetition)
-        try flush()
+        LogWriter.put(Frame(type: LogFile.segmentHeadType, body: head.bytes), source: .host, into: &beginning)
+        try hand(beginning + repetition)
         removeOldest(at: time)
         return segments[0].number == 1
     }

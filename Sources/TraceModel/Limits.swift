@@ -58,8 +58,8 @@ package enum Limits {
     /// Bytes of one checkpoint: 288 MiB of events that wait for the merge at the very worst (`mergeEvents`), 256 sources with
     /// full tables of names, and vCPUs at 15 KiB each.
     package static let checkpointBytes = 1 << 30
-    /// Bytes of the stream between two checkpoints: some two million events, a fifth of a second of analysis.
-    package static let checkpointIntervalBytes: UInt64 = 16 << 20
+    /// Bytes of the stream between two checkpoints: some six hundred thousand events, less than two tenths of a second to replay.
+    package static let checkpointIntervalBytes: UInt64 = 8 << 20
 
     // MARK: Clock map
 

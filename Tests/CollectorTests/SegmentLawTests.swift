@@ -21,11 +21,13 @@ import TraceModel
 
     /// What a live session does.
     private func record(
-        _ inputs: [PipelineInput], into directory: String, _ retention: LogRetention = LogRetention()
+        _ inputs: [PipelineInput], into directory: String, _ retention: LogRetention = LogRetention(),
+        isCompressed: Bool = false
     ) throws -> (pipeline: CollectorPipeline, recorder: LogRecorder) {
         var pipeline = CollectorPipeline()
         var recorder = LogRecorder(
-            writer: try LogWriter(creating: directory, retention: retention), checkpointBytes: 20_000)
+            writer: try LogWriter(creating: directory, retention: retention, isCompressed: isCompressed),
+            checkpointBytes: 20_000)
         for input in inputs {
             #expect(recorder.write(input) == nil)
             pipeline.apply(input)
@@ -59,11 +61,13 @@ import TraceModel
             cut.segmentBytes = 30_000
             let live = try record(inputs, into: "\(folder)/cut", cut).pipeline
             _ = try record(inputs, into: "\(folder)/one")
+            _ = try record(inputs, into: "\(folder)/small", cut, isCompressed: true)
             #expect(LogFile.segments(in: "\(folder)/cut").count > 2)
             #expect(LogFile.segments(in: "\(folder)/one") == [1])
             let expected = try json(live.snapshot())
             #expect(try json(whole("\(folder)/one")) == expected, "seed \(seed)")
             #expect(try json(whole("\(folder)/cut")) == expected, "seed \(seed)")
+            #expect(try json(whole("\(folder)/small")) == expected, "seed \(seed)")
 
             let window = live.snapshot().window
             var random = SeededRandom(seed: seed)
@@ -73,7 +77,7 @@ import TraceModel
                 let time = HostTime(nanoseconds: window.startNanoseconds + Int64(random.next() % length))
                 var full = try open("\(folder)/one")
                 let there = try json(full.snapshot(at: time))
-                for name in ["cut", "one"] {
+                for name in ["cut", "one", "small"] {
                     var short = try open("\(folder)/\(name)")
                     try short.skip(to: time)
                     if short.facts != nil { skipped += 1 }
@@ -83,6 +87,119 @@ import TraceModel
                 }
             }
             #expect(skipped > 3, "the index was hardly used")
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `a recording without an index gets one by looking for instants, and it is as good`(isRing: Bool) throws {
+        try withFolder { folder in
+            var cut = LogRetention()
+            cut.segmentBytes = 30_000
+            if isRing { cut.keptBytes = 120_000 }
+            _ = try record(try Self.inputs(1), into: "\(folder)/run", cut)
+            for name in ["index", "checkpoints"] {
+                try? FileManager.default.removeItem(atPath: "\(folder)/run/\(name)")
+            }
+            let window = try whole("\(folder)/run").window
+            let first = LogFile.segments(in: "\(folder)/run")[0]
+            #expect((first > 1) == isRing)
+            func entries(_ first: Int) -> Int { LogIndexReader(in: "\(folder)/run", firstSegment: first).count }
+            func snapshot(_ time: HostTime) throws -> String {
+                var replay = Replay(
+                    RecordedInput(try LogReader(opening: "\(folder)/run"), checkpointBytes: 20_000))
+                return try json(replay.snapshot(at: SessionTime.clock(time)))
+            }
+            func full(_ time: HostTime) throws -> String {
+                var replay = try open("\(folder)/run")
+                return try json(replay.snapshot(at: time))
+            }
+            let length = window.endNanoseconds - window.startNanoseconds
+            var counts: [Int] = []
+            // Later and later, then back: each finds what the ones before it left, and makes the rest.
+            for part in [2, 5, 9, 7, 1, 9] as [Int64] {
+                let time = HostTime(nanoseconds: window.startNanoseconds + length * part / 10)
+                #expect(try snapshot(time) == full(time), "at \(part) of 10")
+                counts.append(entries(first))
+            }
+            #expect(counts == counts.sorted() && counts[0] < counts[2] && counts[2] >= 2 && counts[2] == counts[5])
+            #expect(entries(first + 1) == 0, "of a beginning that this recording does not have")
+        }
+    }
+
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func `the intervals of any window add up to what its ends differ by, with an index or without`(seed: UInt64) throws
+    {
+        try withFolder { folder in
+            for (name, bytes) in [("indexed", 20_000 as UInt64), ("plain", .max)] {
+                var recorder = LogRecorder(
+                    writer: try LogWriter(creating: "\(folder)/\(name)"), checkpointBytes: bytes)
+                var pipeline = CollectorPipeline()
+                for input in try Self.inputs(seed) {
+                    #expect(recorder.write(input) == nil)
+                    pipeline.apply(input)
+                    #expect(recorder.follow(pipeline) == nil)
+                    _ = pipeline.takeUnidentifiedThreads()
+                }
+                #expect(recorder.flush() == nil)
+            }
+            let window = try whole("\(folder)/plain").window
+            var random = SeededRandom(seed: seed)
+            for _ in 0..<4 {
+                let length = UInt64(window.endNanoseconds - window.startNanoseconds)
+                let ends = [0, 0].map { _ in window.startNanoseconds + Int64(random.next() % length) }.sorted()
+                var selection = IntervalListing.Selection()
+                (selection.from, selection.to) = (
+                    .clock(HostTime(nanoseconds: ends[0])), .clock(HostTime(nanoseconds: ends[1]))
+                )
+                var lists: [[StateInterval]] = []
+                for name in ["indexed", "plain"] {
+                    let listing = IntervalListing(
+                        RecordedInput(try LogReader(opening: "\(folder)/\(name)")), selection)
+                    var list: [StateInterval] = []
+                    try listing.run { part in
+                        list += part
+                        return true
+                    }
+                    lists.append(list)
+                }
+                #expect(lists[0] == lists[1], "seed \(seed), \(ends)")
+                #expect(lists[0].allSatisfy { $0.startNanoseconds >= ends[0] && $0.endNanoseconds <= ends[1] })
+                let totals = try ends.map { end in
+                    var replay = try open("\(folder)/plain")
+                    return try replay.snapshot(at: HostTime(nanoseconds: end))
+                }
+                for guest in totals[1].guests {
+                    for vcpu in guest.vcpus {
+                        let before = totals[0].guests.first { $0.name == guest.name }?.vcpus.first {
+                            $0.vcpu == vcpu.vcpu
+                        }
+                        // The thread of a vCPU that ended and came again has another row.
+                        if let before, before.hostTID != vcpu.hostTID { continue }
+                        let mine = lists[0].filter { $0.guest == guest.name && $0.hostTID == vcpu.hostTID }
+                        var listed = StateTimes()
+                        for interval in mine {
+                            listed[interval.state.state] += interval.endNanoseconds - interval.startNanoseconds
+                        }
+                        let told = vcpu.times - (before?.times ?? StateTimes())
+                        #expect(listed.total == told.total, "seed \(seed), \(ends), \(guest.name)/\(vcpu.vcpu ?? -1)")
+                        // A loss that comes to light within the window may take back what was told at its beginning.
+                        let isWhole = seed % 2 == 0
+                        #expect(!isWhole || listed == told, "seed \(seed), \(ends), \(guest.name)/\(vcpu.vcpu ?? -1)")
+                        #expect(zip(mine, mine.dropFirst()).allSatisfy { $0.endNanoseconds == $1.startNanoseconds })
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func `a reader makes no index where a recording is being made`() throws {
+        try withFolder { folder in
+            let (pipeline, recorder) = try record(try Self.inputs(2), into: "\(folder)/run")
+            let before = LogIndexReader(in: "\(folder)/run", firstSegment: 1).count
+            var replay = Replay(RecordedInput(try LogReader(opening: "\(folder)/run"), checkpointBytes: 1000))
+            _ = try replay.snapshot(at: SessionTime.clock(pipeline.horizon))
+            #expect(LogIndexReader(in: "\(folder)/run", firstSegment: 1).count == before)
+            withExtendedLifetime(recorder) {}
         }
     }
 

@@ -87,6 +87,71 @@ import Wire
         }
     }
 
+    @Test func `a compressed recording is the same recording, cut at any byte up to its last whole group`() throws {
+        let folder = try TestFolder()
+        let records = (0..<40).flatMap { _ in SampleRecords.all }
+        let writer = try LogWriter(creating: "\(folder.path)/run", isCompressed: true)
+        var places: [LogPosition] = []
+        var ends: [(bytes: Int, records: Int)] = []
+        for (number, record) in records.enumerated() {
+            if number % 30 == 0 { places.append(try writer.mark()) }
+            try writer.append(record)
+            if number % 100 == 99 {
+                try writer.flush()
+                ends.append((Int(writer.bytesWritten), number + 1))
+            }
+        }
+        try writer.flush()
+        let bytes = folder.read("run/stream")
+        #expect(Array(bytes[..<8]) == Array("TANDEM".utf8) + [0, 2])
+        #expect(bytes.count < (try written(records, in: try TestFolder())).count)
+        #expect(try read(bytes, in: folder).records == records)
+
+        let reader = try LogReader(opening: "\(folder.path)/run")
+        for (number, place) in places.enumerated().reversed() {
+            try reader.go(to: place)
+            #expect(try reader.next() == records[number * 30])
+            #expect(reader.start == place)
+            // A place within a group is one, too.
+            let next = reader.position
+            let second = try reader.next()
+            try reader.go(to: next)
+            #expect(try reader.next() == second && second == records[number * 30 + 1])
+        }
+        for length in stride(from: 8, through: bytes.count, by: 13) {
+            let back = try read(Array(bytes[..<length]), in: folder)
+            #expect(back.records == Array(records[..<back.records.count]), "cut at \(length)")
+            #expect(back.records.count >= ends.last { $0.bytes <= length }?.records ?? 0, "cut at \(length)")
+        }
+    }
+
+    @Test func `no mutation of a compressed recording stops the program, or takes memory on its word`() throws {
+        let folder = try TestFolder()
+        let writer = try LogWriter(creating: "\(folder.path)/run", isCompressed: true)
+        for record in SampleRecords.all { try writer.append(record) }
+        try writer.flush()
+        let bytes = folder.read("run/stream")
+        let body = Array(bytes[28...])
+        for seed in 0..<300 {
+            var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 | 1
+            var damaged = body
+            for _ in 0..<1 + seed % 4 {
+                state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                damaged[Int(state >> 33) % min(damaged.count, seed % 2 == 0 ? 16 : .max)] ^= UInt8(
+                    truncatingIfNeeded: state >> 20)
+            }
+            // With a checksum that is right: made, not broken.
+            let other = "\(folder.path)/forged\(seed)"
+            let forger = try LogWriter(creating: other)
+            try forger.append(SampleRecords.session)
+            try forger.append(Frame(type: 73, body: damaged), source: .host)
+            try forger.flush()
+            let reader = try LogReader(opening: other)
+            #expect(try reader.next() == SampleRecords.session)
+            while try reader.next() != nil {}
+        }
+    }
+
     @Test func `a flipped byte ends the recording there, and what stands before it stays`() throws {
         let folder = try TestFolder()
         let records = [SampleRecords.session, .message(.host, .watermark(TraceTicks(5))), SampleRecords.opened]
@@ -172,7 +237,7 @@ import Wire
         try checkRefusal([], contains: ["not a Tandem recording"])
         try checkRefusal(Array("TANDEM".utf8), contains: ["not a Tandem recording"])
         try checkRefusal(Array("\u{7f}ELF and so on".utf8), contains: ["not a Tandem recording"])
-        try checkRefusal(Array("TANDEM".utf8) + [0, 2, 0, 0], contains: ["version 2", "reads version 1"])
+        try checkRefusal(Array("TANDEM".utf8) + [0, 3, 0, 0], contains: ["version 3", "reads versions 1 and 2"])
     }
 
     @Test func `a recording is never written over`() throws {
