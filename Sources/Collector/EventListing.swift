@@ -1,7 +1,7 @@
 package import EventText
 package import SessionLog
 import Timeline
-import TraceModel
+package import TraceModel
 import Wire
 
 /// The events of a session, of all its machines in one order, as text: the merge of the pipeline without its analysis.
@@ -33,6 +33,20 @@ package final class EventListing {
     private var window = (from: Int64.min, to: Int64.max)
     private var linesLeft: Int
     private static let chunkBytes = 256 << 10
+    /// Nil while lines are wanted. By place of the source in the printer.
+    private var found: [[Int: CPUExtent]]?
+
+    /// When the first and the last event of a CPU were.
+    package struct CPUExtent: Hashable, Sendable {
+        package var first: HostTime
+        package var last: HostTime
+    }
+
+    /// A machine, and its CPUs that have events, ascending.
+    package struct SourceExtent: Sendable {
+        package var name: String
+        package var cpus: [(number: Int, extent: CPUExtent)]
+    }
 
     package init(_ input: any SessionInput, _ selection: Selection, _ options: EventPrinter.Options) {
         self.input = input
@@ -43,6 +57,16 @@ package final class EventListing {
     }
 
     package var shortfall: String? { input.shortfall }
+
+    /// Instead of the text, from when until when each CPU has events that were selected.
+    package func extents() throws -> [SourceExtent] {
+        found = []
+        try run { _ in true }
+        return (found ?? []).enumerated().map { place, cpus in
+            SourceExtent(
+                name: printer.name(of: place), cpus: cpus.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        }
+    }
 
     /// Gives the text piece by piece, until all is told or `write` says that nobody wants more.
     package func run(_ write: (UnsafeRawBufferPointer) throws -> Bool) throws {
@@ -92,21 +116,30 @@ package final class EventListing {
         for index in range {
             let time = placed.times[index]
             guard time.nanoseconds >= window.from, time.nanoseconds <= window.to, linesLeft > 0 else { continue }
-            if hasLosses {
+            if hasLosses, found == nil {
                 for loss in placed.batch.losses where loss.index == index {
                     printer.print(loss, cpu: cpu, of: place, into: &buffer)
                 }
             }
             let header = placed.batch.headers[index]
             if !selection.filters.isEmpty, !isWanted(header, records, cpu, place) { continue }
+            if found != nil {
+                note(time, cpu: cpu, of: place)
+                continue
+            }
             printer.print(header, in: records, cpu: cpu, at: time, of: place, into: &buffer)
             linesLeft -= 1
         }
-        if hasLosses, range.upperBound == placed.batch.headers.count {
+        if hasLosses, found == nil, range.upperBound == placed.batch.headers.count {
             for loss in placed.batch.losses where loss.index == range.upperBound {
                 printer.print(loss, cpu: cpu, of: place, into: &buffer)
             }
         }
+    }
+
+    private func note(_ time: HostTime, cpu: Int, of place: Int) {
+        while found?.count ?? 0 <= place { found?.append([:]) }
+        found?[place][cpu, default: CPUExtent(first: time, last: time)].last = time
     }
 
     private func isWanted(_ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int, _ place: Int) -> Bool {

@@ -59,7 +59,7 @@ enum CTFConversion {
         do {
             let (survey, end) = try survey(try session.open(), conversion)
             let export = try CTFExport(survey, end: end, into: conversion.temporary)
-            let input = try session.open()
+            let input = try session.open(again: true)
             var pipeline = CollectorPipeline()
             pipeline.observe { export.append($0, $1) }
             try conversion.run(input, "exporting") { next in

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Collector
 import SessionLog
-import TraceFiles
 
 /// `tandem import`: a session that another program recorded, as a recording of ours.
 struct ImportCommand: ParsableCommand {
@@ -21,11 +20,13 @@ struct ImportCommand: ParsableCommand {
     @Option(name: [.customShort("o"), .customLong("output")], help: "The recording to be made.")
     var output: String
 
+    @Flag(help: "Compress the recording (zstd): less space, and some more time here and whenever it is read.")
+    var compress = false
+
     func run() throws {
         let conversion = try Conversion(into: output)
         let input = try session.open()
-        for notice in (input as? TraceDatInput)?.notices ?? [] { conversion.note("tandem: \(notice)") }
-        let writer = try LogWriter(creating: conversion.temporary)
+        let writer = try LogWriter(creating: conversion.temporary, isCompressed: compress)
         do {
             var recorder = LogRecorder(writer: writer)
             try conversion.run(input, "importing") { next in

@@ -21,6 +21,7 @@ struct RecordCommand: ParsableCommand {
         .init("-q", "--quiet", takesValue: false), .init("--format", takesValue: true),
         .init("--max-size", takesValue: true), .init("--rotate", takesValue: true),
         .init("--keep-last", takesValue: true), .init("--save-on", takesValue: true),
+        .init("--compress", takesValue: false),
         .init("-h", "--help", takesValue: false),
     ]
 
@@ -32,7 +33,8 @@ struct RecordCommand: ParsableCommand {
         }
         let directory = settings.directory ?? SessionHelp.defaultDirectory(now: time(nil))
         let options = try settings.session.options()
-        let writer = try LogWriter(creating: directory, retention: settings.retention)
+        let writer = try LogWriter(
+            creating: directory, retention: settings.retention, isCompressed: settings.isCompressed)
         let session = LiveSession(
             options: options, writer: writer,
             flightRecorder: FlightRecorder(
@@ -56,6 +58,7 @@ struct RecordCommand: ParsableCommand {
         var isQuiet = false
         var format = OutputFormat.table
         var wantsHelp = false
+        var isCompressed = false
         var retention = LogRetention()
         var thresholds: [Threshold] = []
         /// Between two saves by thresholds, when no time says how much is kept.
@@ -73,6 +76,7 @@ struct RecordCommand: ParsableCommand {
                     seconds = number
                 case "--max-size", "--rotate", "--keep-last", "--save-on": try keep(name, value ?? "")
                 case "-q": isQuiet = true
+                case "--compress": isCompressed = true
                 case "--format": format = try OutputFormat(argument: value)
                 default: wantsHelp = true
                 }

@@ -2,7 +2,6 @@ import ArgumentParser
 import Collector
 import EventText
 import Foundation
-import Glibc
 import SessionLog
 import TraceModel
 import Views
@@ -19,6 +18,7 @@ struct ReportCommand: ParsableCommand {
               tandem report run.tandem --at 12.5              every machine, vCPU and guest task at that instant
               tandem report run.tandem --from 10 --to 12      what happened in between
               tandem report run.tandem --vm web1 --vcpu 0     all about one vCPU; without --vcpu, about the machine
+              tandem report run.tandem --intervals --vm web1 --vcpu 0 --from 10 --to 10.1
               tandem report run.tandem --events -F 'sched_switch:next_pid == 0' --ts-diff
               tandem report trace.dat -A trace-g1.dat         the same of what trace-cmd recorded
             """)
@@ -52,28 +52,35 @@ struct ReportCommand: ParsableCommand {
         help: "Convert the guests' times by everything that was measured, before and after: reads the session twice.")
     var resync = false
 
+    @Flag(help: "List what state each vCPU was in, from when to when, in the order in which that ended.")
+    var intervals = false
+
     @Flag(help: "List the events of all machines in one order.")
     var events = false
 
     @OptionGroup(title: "Options of --events") var listing: ListingOptions
 
     func validate() throws {
-        guard at == nil || from == nil && to == nil && !events else {
-            throw ValidationError("--at is one instant: it goes with none of --from, --to and --events")
+        guard at == nil || from == nil && to == nil && !events && !intervals else {
+            throw ValidationError("--at is one instant: it goes with none of --from, --to, --events and --intervals")
         }
         guard vcpu == nil || vm != nil else { throw ValidationError("--vcpu is one of a machine: name it with --vm") }
-        guard vm == nil || from == nil && to == nil && !events && format == .table else {
+        guard vm == nil || intervals || from == nil && to == nil && !events && format == .table else {
             throw ValidationError(
-                "--vm shows a page of totals: it goes with --at, but with none of --from, --to, --events and --format")
+                "--vm shows a page of totals: it goes with --at and --intervals, but with none of --from, --to, --events "
+                    + "and --format")
         }
+        guard !events || !intervals else { throw ValidationError("--events and --intervals are two lists") }
+        guard !events || format == .table else { throw ValidationError("--events has no --format: it is text") }
         guard events || listing.isEmpty else {
-            throw ValidationError("-F, --cpu and the times are options of --events")
+            throw ValidationError("-F, --cpu, the times and the first and last are options of --events")
         }
     }
 
     func run() throws {
         let input = try openInput()
         if events { return try list(input) }
+        if intervals { return try listIntervals(input) }
         var replay = Replay(input)
         if let at {
             let snapshot = try replay.snapshot(at: at)
@@ -115,7 +122,7 @@ struct ReportCommand: ParsableCommand {
         guard resync else { return try session.open() }
         let better = try Resync(of: try session.open())
         for line in better.comparisons { FileHandle.standardError.write(Data("tandem: \(line)\n".utf8)) }
-        return ResyncedInput(try session.open(), maps: better.maps)
+        return ResyncedInput(try session.open(again: true), maps: better.maps)
     }
 
     private static var plain: TopOptions {
@@ -136,76 +143,39 @@ struct ReportCommand: ParsableCommand {
         }
     }
 
+    private func listIntervals(_ input: any SessionInput) throws {
+        var selection = IntervalListing.Selection()
+        (selection.from, selection.to, selection.machine, selection.vcpu) = (from, to, vm, vcpu)
+        let list = IntervalListing(input, selection)
+        var text = IntervalText(format: format)
+        try list.run { intervals in
+            text.append(intervals, start: list.start ?? HostTime(nanoseconds: 0))
+            return try text.isLong ? text.write() : true
+        }
+        text.append([], start: list.start ?? HostTime(nanoseconds: 0))
+        // Also where nothing was listed: whether there is such a machine.
+        _ = try page(of: list.snapshot)
+        _ = try text.write()
+        if let shortfall = list.shortfall { throw SessionArguments.Problem(description: shortfall) }
+    }
+
     private func list(_ input: any SessionInput) throws {
         var selection = try listing.selection()
         (selection.from, selection.to) = (from, to)
         let events = EventListing(input, selection, listing.options)
-        try events.run { bytes in
-            var at = 0
-            while at < bytes.count {
-                let count = write(STDOUT_FILENO, bytes.baseAddress?.advanced(by: at), bytes.count - at)
-                if count < 0, errno == EINTR { continue }
-                // 'head' has seen enough.
-                if count < 0, errno == EPIPE { return false }
-                guard count > 0 else {
-                    throw SessionArguments.Problem(
-                        description: "writing the events failed: \(String(cString: strerror(errno)))")
-                }
-                at += count
+        if listing.firstEvent || listing.lastEvent {
+            for source in try events.extents() { print(listing.lines(of: source), terminator: "") }
+        } else if let count = listing.last {
+            var tail = LastLines(count)
+            try events.run { bytes in
+                tail.append(bytes)
+                return true
             }
-            return true
+            _ = try tail.take().withUnsafeBytes { try StandardOutput.write($0, of: "the events") }
+        } else {
+            try events.run { try StandardOutput.write($0, of: "the events") }
         }
         if let shortfall = events.shortfall { throw SessionArguments.Problem(description: shortfall) }
-    }
-}
-
-/// How the list of events looks, in the words of `trace-cmd report`.
-struct ListingOptions: ParsableArguments {
-    @Option(
-        name: .customShort("F"),
-        help: ArgumentHelp(
-            "Only these events: EVENT[,EVENT][:EXPRESSION], such as 'sched_switch:next_pid == 5'; repeatable.",
-            valueName: "filter"))
-    var filters: [String] = []
-
-    @Option(help: ArgumentHelp("Only events of these CPUs: 0,2-3.", valueName: "list"))
-    var cpu: String?
-
-    @Flag(help: "Show how much later than the line before an event was, in nanoseconds.")
-    var tsDiff = false
-
-    @Flag(help: "Times count from the session's start.")
-    var alignTs = false
-
-    @Flag(help: "Times are nanoseconds, as one number.")
-    var rawTs = false
-
-    @Option(help: ArgumentHelp("Stop after so many events.", valueName: "count"))
-    var first: Int?
-
-    var isEmpty: Bool { filters.isEmpty && cpu == nil && !tsDiff && !alignTs && !rawTs && first == nil }
-
-    var options: EventPrinter.Options {
-        var options = EventPrinter.Options()
-        options.showsDifference = tsDiff
-        options.isRaw = rawTs
-        return options
-    }
-
-    func selection() throws -> EventListing.Selection {
-        var selection = EventListing.Selection()
-        selection.filters = try filters.map { text throws(EventFilter.Problem) in try EventFilter(text) }
-        selection.isAligned = alignTs
-        selection.first = first
-        for part in cpu?.split(separator: ",") ?? [] {
-            let ends = part.split(separator: "-", maxSplits: 1).map { Int($0) }
-            guard let low = ends.first ?? nil, let high = ends.last ?? nil, 0 <= low, low <= high, high < Limits.cpus
-            else {
-                throw ValidationError("--cpu '\(cpu ?? "")' is no list of CPUs such as 0,2-3")
-            }
-            selection.cpus.formUnion(low...high)
-        }
-        return selection
     }
 }
 

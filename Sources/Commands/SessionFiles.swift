@@ -1,6 +1,7 @@
 import ArgumentParser
 import CTF
 import Collector
+import Foundation
 import SessionLog
 import TraceFiles
 
@@ -45,7 +46,8 @@ struct SessionFileArguments: ParsableArguments {
         help: ArgumentHelp("Ticks of the trace clock in a second, where no file says it.", valueName: "hz"))
     var ticksPerSecond: Double?
 
-    func open() throws -> any SessionInput {
+    /// What the files do not say is said here, once; not by whoever goes through them `again`.
+    func open(again: Bool = false) throws -> any SessionInput {
         var paths = SessionPaths(path: path, guests: guests.map { SessionPaths.Guest(argument: $0) })
         paths.clockHints.ticksPerSecond = ticksPerSecond
         for offset in offsets {
@@ -58,6 +60,10 @@ struct SessionFileArguments: ParsableArguments {
                 SessionPaths.ClockHints.Offset(
                     name: parts.count == 2 ? String(parts[0]) : nil, nanoseconds: number))
         }
-        return try SessionFiles.open(paths)
+        let input = try SessionFiles.open(paths)
+        for notice in again ? [] : (input as? TraceDatInput)?.notices ?? [] {
+            FileHandle.standardError.write(Data("tandem: \(notice)\n".utf8))
+        }
+        return input
     }
 }

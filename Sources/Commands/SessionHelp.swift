@@ -37,6 +37,7 @@ enum SessionHelp {
           --save-on RULE      with one of these: save what is kept, as DIRECTORY-saved-N, when RULE is broken, such as
                               ready>500us, web1/0:preempted>2ms, ready>20%, lost>0; repeatable. SIGUSR1 saves too
           --rotate SIZE       begin a new file of the recording whenever one has SIZE
+          --compress          compress it (zstd): less space for some CPU time, here and whenever it is read
           --format FORMAT     of the summary: table (default), json, csv
           -q                  no progress line
         """

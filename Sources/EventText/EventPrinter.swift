@@ -13,7 +13,7 @@ package struct EventPrinter {
     package struct Options: Hashable, Sendable {
         /// After the time, how much later than the line before: `--ts-diff`.
         package var showsDifference = false
-        /// Nanoseconds as one number: `--raw-ts`.
+        /// What the source's own clock read, as one number that nothing has converted: `--raw-ts`.
         package var isRaw = false
         /// Times since this one: `--align-ts`.
         package var origin: HostTime?
@@ -107,6 +107,8 @@ package struct EventPrinter {
     /// The place of a source in what `print` takes; nil when it was never opened.
     package func place(of id: SourceID) -> Int? { sources.firstIndex { $0.id == id } }
 
+    package func name(of place: Int) -> String { String(decoding: sources[place].label, as: UTF8.self) }
+
     /// The name of a task, as far as the events told it.
     package func comm(_ tid: Int32, of place: Int) -> String { sources[place].comms[tid]?.text ?? "" }
 
@@ -187,11 +189,11 @@ package struct EventPrinter {
         line.put(UInt64(cpu), digits: 3)
         line.put(UInt8(ascii: "]"))
         line.put(UInt8(ascii: " "))
-        let shown = options.origin.map { time - $0 } ?? time.nanoseconds
-        if shown < 0 { line.put(UInt8(ascii: "-")) }
         if options.isRaw {
-            line.put(shown.magnitude)
+            line.put(header.ticks.rawValue)
         } else {
+            let shown = options.origin.map { time - $0 } ?? time.nanoseconds
+            if shown < 0 { line.put(UInt8(ascii: "-")) }
             let (seconds, rest) = shown.magnitude.quotientAndRemainder(dividingBy: 1_000_000_000)
             line.put(seconds)
             line.put(UInt8(ascii: "."))

@@ -171,3 +171,19 @@ package enum CSVTable: String, CaseIterable, Sendable {
         ]
     }
 }
+
+extension CSVTable {
+    /// A list of intervals is not part of a snapshot: its own header and rows.
+    package static let intervalHeader = CSV.line([
+        "start_ns", "end_ns", "vm", "vcpu", "host_tid", "state", "detail", "host_cpu", "guest_task", "guest_tid",
+    ])
+
+    package static func row(_ interval: StateInterval) -> String {
+        CSV.line([
+            "\(interval.startNanoseconds)", "\(interval.endNanoseconds)", interval.guest,
+            interval.vcpu.map { "\($0)" } ?? "", interval.hostTID.map { "\($0)" } ?? "", interval.state.state.label,
+            interval.detail ?? "", interval.hostCPU.map { "\($0)" } ?? "", interval.guestTask ?? "",
+            interval.guestTID.map { "\($0)" } ?? "",
+        ])
+    }
+}

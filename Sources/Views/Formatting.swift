@@ -110,7 +110,7 @@ package enum Format {
     private static func twoDigits(_ value: UInt64) -> String { value < 10 ? "0\(value)" : "\(value)" }
 
     /// Seconds to the nanosecond: `12.000204112`.
-    static func exactSeconds(_ nanoseconds: Int64) -> String {
+    package static func exactSeconds(_ nanoseconds: Int64) -> String {
         let (seconds, rest) = nanoseconds.magnitude.quotientAndRemainder(dividingBy: 1_000_000_000)
         return (nanoseconds < 0 ? "-" : "") + "\(seconds)." + String("\(1_000_000_000 + rest)".dropFirst())
     }

@@ -28,8 +28,8 @@ struct EventTextTests {
         var buffer = LineBuffer()
         for (time, record) in zip(times, records) {
             let header = EventHeader(
-                ticks: TraceTicks(0), offset: 0, length: UInt32(record.count), pid: 7, typeIndex: 0, flags: 0,
-                preemptCount: 0)
+                ticks: TraceTicks(UInt64(bitPattern: time) &+ 7), offset: 0, length: UInt32(record.count), pid: 7,
+                typeIndex: 0, flags: 0, preemptCount: 0)
             printer.print(
                 header, in: record.span.bytes, cpu: 1, at: HostTime(nanoseconds: time), of: 0, into: &buffer)
         }
@@ -53,11 +53,25 @@ struct EventTextTests {
         options.isRaw = true
         options.showsDifference = true
         let raw = printed(options, times: [1000, 1500], two)
-        #expect(raw[0].contains(" 1000 (+0): ") && raw[1].contains(" 1500 (+500): "))
+        #expect(raw[0].contains(" 1007 (+0): ") && raw[1].contains(" 1507 (+500): "), "the clock's own word")
         options = .init()
         options.origin = HostTime(nanoseconds: 1000)
         #expect(printed(options, times: [999, 1500], two).map { $0.contains(" -0.000000001: ") } == [true, false])
         #expect(printed(options, times: [999, 1500], two)[1].contains(" 0.000000500: "))
+    }
+
+    @Test func `the last lines are those that end the text, however it comes`() {
+        let lines = (0..<200_000).map { "line \($0)\n" }
+        let text = Array(lines.joined().utf8)
+        for count in [1, 3, 150_000, 200_000, 300_000] {
+            for piece in [1 << 10, 1 << 18, text.count] {
+                var tail = LastLines(count)
+                for start in stride(from: 0, to: text.count, by: piece) {
+                    text[start..<min(start + piece, text.count)].withUnsafeBytes { tail.append($0) }
+                }
+                #expect(tail.take() == Array(lines.suffix(count).joined().utf8), "\(count) lines, \(piece) bytes each")
+            }
+        }
     }
 
     @Test func `names of a guest cannot steer the terminal, and short records lose only what they lack`() {

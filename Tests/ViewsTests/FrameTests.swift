@@ -59,8 +59,13 @@ struct FrameTests {
         let facts = VMFacts(
             vmmPID: 1, vmm: "\u{1b}[2J", name: "a\nb", vcpuThreads: [.init(tid: 1, vcpu: 0)])
         let guest = GuestKey(current.guests[0])
+        let interval = StateInterval(
+            guest: "\u{1b}[2J", vcpu: nil, hostTID: nil, state: .waking, startNanoseconds: .min, endNanoseconds: .max,
+            detail: "a\rb", hostCPU: .min, guestTask: "\u{202e}", guestTID: .min)
+        let list = IntervalsView(start: .max, width: 100)
         var frames = [
             MatrixPage.render(current, width: 100), InstantView.render(current, width: 100),
+            Frame(lines: [list.heading, list.line(interval)]),
             TopView.text(current: current, previous: nil, options: TopOptions(), width: 200),
             SummaryView.render(current, width: 100),
             Frame(lines: [ProgressLine.render(current: current, previous: nil, bytesWritten: .max, width: 100)]),
@@ -68,7 +73,7 @@ struct FrameTests {
         ]
         frames += [DetailPage.render(current, guest: guest, vcpu: nil, width: 100)].compactMap { $0 }
         frames += [DetailPage.render(current, guest: guest, vcpu: 3, width: 100)].compactMap { $0 }
-        let tables = CSVTable.allCases.map { $0.rows(current) }
+        let tables = CSVTable.allCases.map { $0.rows(current) } + [CSVTable.row(interval)]
         for text in frames.map(\.plainText) + tables {
             for scalar in text.unicodeScalars where scalar != "\n" {
                 #expect(scalar.properties.generalCategory != .control, "U+\(String(scalar.value, radix: 16))")

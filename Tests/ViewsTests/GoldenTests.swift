@@ -143,6 +143,26 @@ struct GoldenTests {
         try checkGolden(InstantView.render(Scenario.rich.current, width: width), "instant-\(width)")
     }
 
+    @Test(arguments: [80, 120])
+    func `a list of intervals follows on without gaps`(width: Int) throws {
+        let start = 8_000 * second
+        let view = IntervalsView(start: start, width: width)
+        let list: [(VCPUState, Int64, Int64, String?, String?)] = [
+            (.running, 12_000_204_112, 12_003_614_900, nil, "php-fpm: pool w"),
+            (.preempted, 12_003_614_900, 12_011_819_012, "db2/1", "php-fpm: pool w"),
+            (.hypervisor, 12_011_819_012, 12_011_821_100, "EPT_VIOLATION", "php-fpm: pool w"),
+            (.running, 12_011_821_100, 12_012_000_000, nil, nil),
+        ]
+        let lines = list.map { state, from, to, detail, task in
+            view.line(
+                StateInterval(
+                    guest: "web1", vcpu: 1, hostTID: 4713, state: state, startNanoseconds: start + from,
+                    endNanoseconds: start + to, detail: detail, hostCPU: 1, guestTask: task,
+                    guestTID: task == nil ? nil : 903))
+        }
+        try checkGolden(Frame(lines: [view.heading] + lines), "intervals-\(width)")
+    }
+
     @Test
     func `a summary without machines says so`() throws {
         try checkGolden(SummaryView.render(Scenario.noMachine.current, width: 80), "summary-no-machine-80")
