@@ -104,6 +104,13 @@ package struct TraceDatFile: Sendable {
         return Int(bytes)
     }
 
+    /// The recording kernel's symbols as the file holds them, compressed by zstd, and in front of them their length, a u32 in
+    /// the file's byte order; nil when it holds them otherwise. Nobody has looked whether they can be decompressed.
+    package func zstdSymbols(in file: RawSpan) throws(TraceDatError) -> [UInt8]? {
+        guard case .section(let section) = kallsyms, compression == "zstd" else { return nil }
+        return try section.block(in: file, order: byteOrder)
+    }
+
     /// The recording kernel's symbols, as in `/proc/kallsyms`; nil when the file has none.
     package func symbols(
         in file: RawSpan, decompress: TraceDatDecompressor

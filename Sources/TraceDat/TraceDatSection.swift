@@ -54,12 +54,28 @@ struct TraceDatSection {
             }
             return try cursor.data(bytes, range.count, "a section")
         }
+        let (block, plain) = try compressedBlock(&cursor, bytes)
+        return try decompress(algorithm, bytes.extracting(block), plain)
+    }
+
+    /// What `body` decompresses, as it is in the file; nil when the section is not compressed.
+    func block(in file: RawSpan, order: ByteOrder) throws(TraceDatError) -> [UInt8]? {
+        guard isCompressed else { return nil }
+        let bytes = file.extracting(range)
+        var cursor = ByteCursor(bytes, order: order)
+        let block = try compressedBlock(&cursor, bytes).range
+        var copy = ByteCursor(bytes, from: block.lowerBound, order: order)
+        return try copy.data(bytes, block.count, "a compressed section")
+    }
+
+    private func compressedBlock(
+        _ cursor: inout ByteCursor, _ bytes: RawSpan
+    ) throws(TraceDatError) -> (range: Range<Int>, plainBytes: Int) {
         let packed = try cursor.word32(bytes, "a section's compressed size")
         let plain = Int(try cursor.word32(bytes, "a section's size"))
         guard plain <= Limits.traceDatSectionBytes else {
             throw TraceDatError("a section", "\(plain) bytes are too many", offset: range.lowerBound)
         }
-        let block = try cursor.range(Int(packed), "a compressed section")
-        return try decompress(algorithm, bytes.extracting(block), plain)
+        return (try cursor.range(Int(packed), "a compressed section"), plain)
     }
 }

@@ -194,8 +194,7 @@ extension TraceDatSession.Member {
 
     /// The kernel's symbols, compressed, in parts that each fit a frame.
     fileprivate func symbolRecords() throws -> [LogRecord] {
-        guard let symbols = try source.symbols(), !symbols.isEmpty, let codec = Codec(.zstd) else { return [] }
-        let block = try codec.compress(symbols.span.bytes, level: 1)
+        guard let block = try source.compressedSymbols() else { return [] }
         let partBytes = Limits.frameBytes / 2
         return stride(from: 0, to: block.count, by: partBytes).map {
             .symbols(id, part: Array(block[$0..<min($0 + partBytes, block.count)]))

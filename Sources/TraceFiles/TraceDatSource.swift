@@ -30,6 +30,15 @@ package final class TraceDatSource {
         }
     }
 
+    /// The same as one zstd frame, perhaps with their length in front of them. Compressing them anew takes longer than all the
+    /// rest of a short recording.
+    func compressedSymbols() throws -> [UInt8]? {
+        let block = try mapped.withBytes { (bytes) throws(TraceDatError) in try file.zstdSymbols(in: bytes) }
+        if let block { return block }
+        guard let symbols = try symbols(), !symbols.isEmpty, let codec = Codec(.zstd) else { return nil }
+        return try codec.compress(symbols.span.bytes, level: 1)
+    }
+
     /// The events of some of the file's buffers, merged by CPU.
     package func events(of buffers: [TraceDatFile.Buffer]) throws(TraceDatError) -> TraceDatEvents {
         try mapped.withBytes { (bytes) throws(TraceDatError) in

@@ -141,13 +141,22 @@ final class TraceDatSourceOutput {
         if symbols.count + part.count <= Limits.traceDatSectionBytes { symbols += part }
     }
 
-    private func plainSymbols() throws(TraceDatError) -> [UInt8] {
+    /// Whoever recorded them may not have looked at them.
+    private func plainSymbols() -> [UInt8] {
         guard !symbols.isEmpty, let codec = Codec(.zstd) else { return [] }
         do throws(CompressionError) {
             let block = symbols
-            return try codec.decompress(block.span.bytes, maximumBytes: Limits.traceDatSectionBytes)
+            let plain = try codec.decompress(block.span.bytes, maximumBytes: Limits.traceDatSectionBytes)
+            let length = UInt32(clamping: plain.count - 4)
+            let head = plain.prefix(4)
+            // The text itself begins with sixteen digits, which would be a length of gigabytes.
+            let isLengthFirst = [length.littleEndian, length.bigEndian].contains { word in
+                withUnsafeBytes(of: word) { head.elementsEqual($0) }
+            }
+            return isLengthFirst ? Array(plain.dropFirst(4)) : plain
         } catch {
-            throw TraceDatError("the symbols of \(facts.name)", error.description)
+            notices.append("\(facts.name): its kernel's symbols were left out: \(error)")
+            return []
         }
     }
 
@@ -170,7 +179,7 @@ final class TraceDatSourceOutput {
         head.headerEvent = facts.prepared.headerEvent
         head.formats = formats.map { ($0.system, $0.text) }
         head.tasks = names.all
-        head.symbols = try plainSymbols()
+        head.symbols = plainSymbols()
         head.options = options
         let cpus = pieces.keys.sorted()
         let file = try OutputFile(creating: path)

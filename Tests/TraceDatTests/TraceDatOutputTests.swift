@@ -1,3 +1,4 @@
+import Compression
 import RecordingSupport
 import SessionLog
 import Testing
@@ -67,7 +68,17 @@ struct TraceDatOutputTests {
             #expect(after.events[key]?.headers.map(\.ticks) == events.headers.map(\.ticks), "\(key)")
             #expect(after.events[key]?.records == events.records, "\(key)")
         }
-        #expect(after.symbols == before.symbols)
+        #expect(after.symbols.keys == before.symbols.keys)
+        for (source, symbols) in before.symbols {
+            #expect(try plain(after.symbols[source] ?? []) == plain(symbols), "\(source)")
+        }
+    }
+
+    /// Decompressed, without a length in front.
+    private func plain(_ symbols: [UInt8]) throws -> ArraySlice<UInt8> {
+        let text = try #require(Codec(.zstd)).decompress(symbols.span.bytes, maximumBytes: 64 << 20)
+        let length = text.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+        return length == text.count - 4 ? text.dropFirst(4) : text[...]
     }
 
     @Test
