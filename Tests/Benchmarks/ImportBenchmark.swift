@@ -50,14 +50,6 @@ enum ImportBenchmark {
         print("\(1 + guests.count) files, \(events) events, \(bytesWritten) bytes written")
         read.show("read: decompress, decode, in order")
         written.show("import: read, encode, write")
-        guard let shell = ChildProcess.find("sh"), ChildProcess.find("trace-cmd") != nil else { return }
-        let start = Clock.childrenCPUNanoseconds()
-        try ChildProcess.run(
-            [shell, "-c", "exec trace-cmd report \"$@\" >/dev/null 2>&1", "sh"]
-                + ([host] + guests).flatMap { ["-i", $0] })
-        let report = Double(Clock.childrenCPUNanoseconds() - start) / Double(max(events, 1))
-        print(
-            "\(padded("trace-cmd report, the same files", 44)) \(tenths(report)) ns/event,",
-            "\(tenths(report / written.median)) times as long as the import")
+        TraceCmdReport.show(of: [host] + guests, events: events, beside: written.median, "the import")
     }
 }

@@ -4,6 +4,8 @@ let usage = """
     usage: tandem-bench decode|wire [--sub-buffer KIB] (--record SECONDS | FOLDER)
            tandem-bench analyze [--soak EVENTS] [RECORDING]
            tandem-bench import (--record SECONDS | FOLDER | HOST.dat GUEST.dat…)
+           tandem-bench text (--record SECONDS | FOLDER | HOST.dat GUEST.dat…)
+           tandem-bench recording [--compress] [EVENTS [RECORDING]]
            tandem-bench views
            tandem-bench ctf [EVENTS]
            tandem-bench clock RECORDING
@@ -12,6 +14,8 @@ let usage = """
       analyze  batches in merged order to the states of vCPUs; RECORDING as `tandem record` makes them, the demo's by
                default; --soak tells it until so many events are analyzed, and shows the memory
       import   trace.dat files to a recording on disk
+      text     trace.dat files to merged text, as report --events does it
+      recording  a recording of so many events (100 M): writing it, its size, and how soon any instant of it is found
       ctf      writing and reading CTF beside babeltrace2, on a trace of its own making
       views    snapshots to frames of the live view; needs no input
       clock    how far maps of guests' clocks are off, in a recording whose clocks KVM told
@@ -28,6 +32,8 @@ do {
     case "decode": try DecodeBenchmark.run(BenchmarkInput(arguments.dropFirst()))
     case "analyze": try AnalyzeBenchmark.run(arguments.dropFirst())
     case "import": try ImportBenchmark.run(arguments.dropFirst())
+    case "text": try TextBenchmark.run(arguments.dropFirst())
+    case "recording": try RecordingBenchmark.run(arguments.dropFirst())
     case "wire": try WireBenchmark.run(BenchmarkInput(arguments.dropFirst()))
     case "views": ViewsBenchmark.run()
     case "ctf": try CTFBenchmark.run(arguments.dropFirst())
