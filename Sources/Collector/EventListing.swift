@@ -72,8 +72,8 @@ package final class EventListing {
     package func run(_ write: (UnsafeRawBufferPointer) throws -> Bool) throws {
         pipeline.divert { [unowned self] placed, range in self.take(placed, range) }
         while linesLeft > 0, pipeline.horizon.nanoseconds <= window.to, let next = try input.next() {
-            if case .record(let record) = next { note(record) }
             pipeline.apply(next)
+            if case .record(let record) = next { note(record) }
             guard buffer.byteCount >= EventListing.chunkBytes else { continue }
             var isWanted = true
             try buffer.take { isWanted = try write($0) }
@@ -91,8 +91,8 @@ package final class EventListing {
             if selection.isAligned { options.origin = facts.start }
             printer = EventPrinter(options: options)
             filters = []
-        case .sourceOpened(let source, let facts, let formats, let tasks):
-            let table = SourceOpening(facts, formats: formats).formats
+        case .sourceOpened(let source, let facts, _, let tasks):
+            guard let table = pipeline.sources.first(where: { $0.id == source })?.formats else { return }
             printer.open(
                 source, name: facts.name, formats: table, tasks: tasks.tasks.map { ($0.tid, Comm($0.comm)) })
             guard let place = printer.place(of: source) else { return }

@@ -44,7 +44,9 @@ package struct EventPrinter {
     fileprivate struct Source {
         var id: SourceID
         var label: [UInt8]
-        var types: [EventType]
+        var formats: FormatTable
+        /// Made when the first event of a type comes: a kernel has thousands, of which a trace has a few.
+        var types: [EventType?]
         var isSwapped: Bool
         var comms: [Int32: Comm] = [:]
     }
@@ -69,14 +71,14 @@ package struct EventPrinter {
         let swapped = formats.byteOrder != .native
         var source = Source(
             id: id, label: Array(name.sanitized.utf8.prefix(64)),
-            types: formats.formats.map { EventPrinter.type($0, formats.byteOrder) }, isSwapped: swapped)
+            formats: formats, types: Array(repeating: nil, count: formats.formats.count), isSwapped: swapped)
         for task in tasks { source.comms[task.tid] = task.comm }
         sources.removeAll { $0.id == id }
         sources.append(source)
         labelWidth = sources.map(\.label.count).max() ?? 0
     }
 
-    private static func type(_ format: EventFormat, _ order: ByteOrder) -> EventType {
+    fileprivate static func type(_ format: EventFormat, _ order: ByteOrder) -> EventType {
         var title = Array("\(format.name.sanitized):".utf8.prefix(120))
         repeat { title.append(UInt8(ascii: " ")) } while title.count < titleWidth
         let fields = format.fields.map { field in
@@ -117,11 +119,8 @@ package struct EventPrinter {
         _ header: EventHeader, in records: borrowing RawSpan, cpu: Int, at time: HostTime, of place: Int,
         into buffer: inout LineBuffer
     ) {
-        guard sources.indices.contains(place), sources[place].types.indices.contains(Int(header.typeIndex)) else {
-            return
-        }
+        guard sources.indices.contains(place), let type = sources[place].type(Int(header.typeIndex)) else { return }
         let source = sources[place]
-        let type = source.types[Int(header.typeIndex)]
         let comm = header.pid == 0 ? nil : source.comms[header.pid]
         let length = Int(header.length)
         let start = Int(header.offset)
@@ -238,6 +237,14 @@ package struct EventPrinter {
 }
 
 extension EventPrinter.Source {
+    /// Nil when there is no such type.
+    @inline(__always)
+    fileprivate mutating func type(_ index: Int) -> EventPrinter.EventType? {
+        guard types.indices.contains(index) else { return nil }
+        if types[index] == nil { types[index] = EventPrinter.type(formats.formats[index], formats.byteOrder) }
+        return types[index]
+    }
+
     /// Names change seldom: looking costs less than storing.
     @inline(__always)
     fileprivate mutating func learn(_ tid: Int32, _ comm: Comm) {
