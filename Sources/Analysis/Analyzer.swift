@@ -113,11 +113,26 @@ package struct Analyzer: Sendable, Codable {
             anomalies.add(.tableFull, UInt64(end - begin))
             return
         }
-        var position = begin
-        for loss in batch.losses where loss.index >= begin {
+        // Most batches have no losses, and most runs are short: the loop over none would cost as much as an event.
+        let position =
+            batch.losses.isEmpty ? begin : applyWithLosses(batch, times, begin..<end, guest, boundNanoseconds)
+        if let guest {
+            applyGuest(guest, batch, times, position..<end, boundNanoseconds)
+        } else {
+            applyHost(batch, times, position..<end)
+        }
+    }
+
+    /// Up to the last loss mark of the run. Returns where the rest begins.
+    @inline(never)
+    private mutating func applyWithLosses(
+        _ batch: EventBatch, _ times: [HostTime], _ range: Range<Int>, _ guest: Int?, _ boundNanoseconds: Int64
+    ) -> Int {
+        var position = range.lowerBound
+        for loss in batch.losses where loss.index >= range.lowerBound {
             let isLast = loss.index >= batch.headers.count
-            guard loss.index < end || isLast && end == batch.headers.count else { break }
-            let stop = max(position, min(loss.index, end))
+            guard loss.index < range.upperBound || isLast && range.upperBound == batch.headers.count else { break }
+            let stop = max(position, min(loss.index, range.upperBound))
             if let guest {
                 applyGuest(guest, batch, times, position..<stop, boundNanoseconds)
                 loseTask(guest, batch.cpu, at: now)
@@ -127,11 +142,7 @@ package struct Analyzer: Sendable, Codable {
             }
             position = stop
         }
-        if let guest {
-            applyGuest(guest, batch, times, position..<end, boundNanoseconds)
-        } else {
-            applyHost(batch, times, position..<end)
-        }
+        return position
     }
 
     private mutating func applyHost(_ batch: EventBatch, _ times: [HostTime], _ range: Range<Int>) {

@@ -57,6 +57,18 @@ struct CulpritTable: Sendable, Codable {
         rows[lightest] = row
         tids[lightest] = occupant.tid
     }
+
+    /// Some of the time given to `occupant` turns out to be nobody's. What has left its row since stays in `other`.
+    mutating func takeBack(_ nanoseconds: Int64, from occupant: Occupant, interval: UInt32) {
+        guard let row = rows.firstIndex(where: { $0.occupant.tid == occupant.tid && $0.nanoseconds >= nanoseconds })
+        else { return }
+        rows[row].nanoseconds -= nanoseconds
+        if rows[row].nanoseconds == 0 {
+            rows.remove(at: row)
+            tids.remove(at: row)
+        }
+        add(nanoseconds, of: .unknown, interval: interval)
+    }
 }
 
 extension CulpritTable.Row {

@@ -94,13 +94,15 @@ struct GuestBinding: Sendable, Codable {
                     fromByteOffset: Int(header.offset) + start + index, as: UInt8.self)
             }
         }
-        return withUnsafeBytes(of: name) { HandlerName(bytes: $0.prefix(length)).reason }
+        return withUnsafeBytes(of: name) {
+            HandlerName(bytes: UnsafeRawBufferPointer(rebasing: $0.prefix(length))).reason
+        }
     }
 }
 
 /// The name of an interrupt handler, searched for words.
-private struct HandlerName<Bytes: RandomAccessCollection> where Bytes.Element == UInt8, Bytes.Index == Int {
-    let bytes: Bytes
+private struct HandlerName {
+    let bytes: UnsafeRawBufferPointer
 
     var reason: WakeUps.Reason? {
         if contains("-req") || contains("nvme") || contains("ahci") || contains("ata_") || contains("scsi")
@@ -115,12 +117,12 @@ private struct HandlerName<Bytes: RandomAccessCollection> where Bytes.Element ==
         return nil
     }
 
-    private func hasPrefix(_ word: StaticString) -> Bool { matches(word, at: bytes.startIndex) }
+    private func hasPrefix(_ word: StaticString) -> Bool { matches(word, at: 0) }
 
     private func contains(_ word: StaticString) -> Bool { bytes.indices.contains { matches(word, at: $0) } }
 
     private func matches(_ word: StaticString, at start: Int) -> Bool {
-        guard bytes.endIndex - start >= word.utf8CodeUnitCount else { return false }
+        guard bytes.count - start >= word.utf8CodeUnitCount else { return false }
         for index in 0..<word.utf8CodeUnitCount where unsafe word.utf8Start[index] != bytes[start + index] {
             return false
         }

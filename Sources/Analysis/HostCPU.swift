@@ -2,6 +2,12 @@ import TraceModel
 
 /// One CPU of the host: which thread is on it, who waits for it, and how its time was spent.
 struct HostCPU: Sendable, Codable {
+    struct Doubt: Sendable, Codable {
+        let slot: Int32
+        let serial: UInt32
+        var nanoseconds: Int64
+    }
+
     private static let noVCPU: Int32 = -1
 
     /// The thread on it; `Occupant.unknown` when that is not known.
@@ -18,6 +24,10 @@ struct HostCPU: Sendable, Codable {
     private var sentVector: UInt8 = 0
     private var sentTo: Int32 = -1
     private var sentBy: Int32 = -1
+    /// Slices of ready time behind its last event, closed by other CPUs' events while that was `doubtsSince`: whoever was
+    /// blamed for them is believed to have had this CPU, and only its next event shows that nothing was lost meanwhile.
+    private var doubts: [Doubt] = []
+    private var doubtsSince = Int64.min
     /// Events were lost after the last one, and none has come since.
     private(set) var isInGap = false
     private var since: Int64
@@ -79,6 +89,27 @@ struct HostCPU: Sendable, Codable {
     mutating func sawEvent(at time: Int64) {
         isSeen = true
         if time > lastEvent { lastEvent = time }
+    }
+
+    /// A vCPU no longer waits for this CPU, and was told until `time` that `culprit` had it.
+    mutating func doubt(_ slot: Int32, serial: UInt32, from start: Int64, until time: Int64) {
+        let nanoseconds = time - max(start, lastEvent)
+        guard nanoseconds > 0, occupant.tid != Occupant.unknownTID else { return }
+        if doubtsSince != lastEvent {
+            doubts.removeAll(keepingCapacity: true)
+            doubtsSince = lastEvent
+        }
+        if let place = doubts.firstIndex(where: { $0.serial == serial }) {
+            doubts[place].nanoseconds += nanoseconds
+        } else {
+            doubts.append(Doubt(slot: slot, serial: serial, nanoseconds: nanoseconds))
+        }
+    }
+
+    /// What turned out to be wrong, now that events behind the last one are known to be missing.
+    mutating func takeDoubts() -> [Doubt] {
+        defer { doubtsSince = .min }
+        return doubtsSince == lastEvent ? doubts : []
     }
 
     /// From its last event on, it is not known who is on it.

@@ -8,7 +8,8 @@ package import TraceModel
 ///
 /// Closed intervals are final, as the totals are. Those of one vCPU come in order and tile its life: from the time at which
 /// it became known, or the list began, to the beginning of its open interval. A loss that comes to light late shortens the
-/// open interval, never a closed one. Those of different vCPUs come in no order.
+/// open interval, never a closed one; the culprit of a ready one is who was believed to have the CPU when it closed. Those
+/// of different vCPUs come in no order.
 extension Analyzer {
     /// Intervals are listed from here on: the open ones whole, but for what was already shared out to culprits.
     package mutating func listIntervals() {

@@ -242,6 +242,11 @@ struct VCPU: Sendable, Codable {
         settled = time
     }
 
+    /// `occupant` was blamed for time in which nobody knows who had the CPU.
+    mutating func takeBack(_ nanoseconds: Int64, from occupant: Occupant) {
+        culprits.takeBack(nanoseconds, from: occupant, interval: readyInterval)
+    }
+
     // MARK: Knowledge
 
     /// Events were lost from `time` on: nothing is certain until the next one tells.

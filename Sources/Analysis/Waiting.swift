@@ -17,8 +17,10 @@ extension Analyzer {
     mutating func stopWaiting(_ slot: Int, at time: Int64) {
         guard vcpus[slot].state.isReady else { return }
         let cpu = Int(vcpus[slot].waitCPU)
+        let before = vcpus[slot].settled
         vcpus[slot].shared(until: time, with: cpu < 0 ? .unknown : cpus[cpu].culprit)
         guard cpu >= 0 else { return }
+        cpus[cpu].doubt(Int32(slot), serial: vcpus[slot].serial, from: before, until: time)
         let position = vcpus[slot].waitPosition
         let last = cpus[cpu].waiting.removeLast()
         if Int(last) != slot {

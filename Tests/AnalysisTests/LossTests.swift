@@ -114,6 +114,31 @@ struct LossTests {
     }
 
     @Test
+    func `who had a CPU while its events were lost is taken back when the loss comes to light after the wait`() throws {
+        let teller = check(
+            [
+                (1, 5, .switched(30, 31)), (1, 10, .switched(31, 900, state: 0x100)), (1, 20, .other(900)),
+                (0, 50, .migrated(31, to: 0)), (0, 60, .switched(0, 31)), (1, 70, .lost()), (1, 80, .other(900)),
+            ], [31: "unknown 0, hypervisor 5, preempted 10, hypervisor 60"])
+        let culprits = try teller.vcpu(31).culprits
+        #expect(culprits.map { "\($0.name) \($0.nanoseconds)" } == ["unknown 30", "swapper 10", "thread-900 10"])
+    }
+
+    @Test
+    func `who had a CPU that was silent while others told of the wait is blamed when its next event shows no loss`()
+        throws
+    {
+        let teller = check(
+            [
+                (1, 5, .switched(30, 31)), (1, 10, .switched(31, 900, state: 0x100)), (1, 20, .other(900)),
+                (0, 50, .migrated(31, to: 0)), (0, 60, .switched(0, 31)), (1, 70, .other(900)), (1, 75, .lost()),
+                (1, 80, .other(900)),
+            ], [31: "unknown 0, hypervisor 5, preempted 10, hypervisor 60"])
+        let culprits = try teller.vcpu(31).culprits
+        #expect(culprits.map { "\($0.name) \($0.nanoseconds)" } == ["thread-900 40", "swapper 10"])
+    }
+
+    @Test
     func `late events of a CPU that the vCPU has left long ago mean nothing`() {
         let teller = check(
             [

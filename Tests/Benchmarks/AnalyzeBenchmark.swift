@@ -46,9 +46,7 @@ enum AnalyzeBenchmark {
         var figures: [Double] = []
         for _ in 0..<25 {
             session.moveOn()
-            let start = Clock.threadCPUNanoseconds()
-            session.tell(&analyzer)
-            figures.append(Double(Clock.threadCPUNanoseconds() - start) / Double(max(session.eventCount, 1)))
+            figures.append(Double(session.timeToTell(&analyzer)) / Double(max(session.eventCount, 1)))
         }
         let measurement = Measurement(nanosecondsPerEvent: figures)
         measurement.show(name)

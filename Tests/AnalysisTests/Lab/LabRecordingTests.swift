@@ -28,34 +28,14 @@ struct LabRecordingTests {
         }
     }()
 
-    private func compare(_ open: () throws -> any SessionInput) throws {
-        var replay = Replay(try open())
-        _ = try replay.advance(to: nil)
-        let snapshot = replay.snapshot
-        let observations = try HostObservations(open()).list
-        let oracle = Oracle(
-            observations, start: snapshot.window.startNanoseconds, end: snapshot.window.endNanoseconds)
-        var compared = 0
-        for row in snapshot.guests.flatMap(\.vcpus) {
-            guard let tid = row.hostTID, row.detail != "thread ended" else { continue }
-            let known = snapshot.window.endNanoseconds - row.times.total
-            let expected = oracle.figures(of: tid, knownFrom: known)
-            let problems = differences(row, expected)
-            #expect(problems.isEmpty, "thread \(tid): \(problems.joined(separator: "; "))")
-            compared += 1
-        }
-        #expect(compared >= 2, "vCPUs in the recording")
-        #expect(observations.count > 10_000)
-    }
-
     @Test
     func `the oracle agrees on the recording of the demo`() throws {
-        try compare { RecordedInput(try LogReader(opening: Self.demo)) }
+        try RecordedOracleTests.compare { RecordedInput(try LogReader(opening: Self.demo)) }
     }
 
     @Test(.enabled(if: !recordings.isEmpty, "TANDEM_LAB_DATA names no folder of recordings"), arguments: recordings)
     func `the oracle agrees on the lab's trace.dat files`(paths: SessionPaths) throws {
-        try compare { try TraceDatInput(paths) }
+        try RecordedOracleTests.compare { try TraceDatInput(paths) }
     }
 
     // MARK: What is known to have happened

@@ -4,50 +4,47 @@ import SessionLog
 import TraceModel
 import Wire
 
-/// What a real host wrote, as the oracle wants to hear it: the host's events of a recording in the order of their times, read
+/// What a real host wrote, as the oracle wants to hear it: the host's events of a session in the order of their times, read
 /// with nothing of the timeline and the pipeline.
 struct RecordedKernel {
     private(set) var observations: [Observation] = []
     private(set) var start: Int64 = 0
-    /// The vCPU threads that were known when the session began, and lived until its end: the oracle knows of no end.
+    /// The vCPU threads that were known when the session began.
     private(set) var vcpuThreads: [Int32] = []
-    /// Whether all event types were recorded that states are made of; the oracle knows no others to guess from.
+    /// Whether the event types were recorded without which the analyzer guesses; the oracle does not.
     private(set) var hasAllTypes = false
 
-    private static let types: Set = [
-        "sched:sched_switch", "sched:sched_waking", "sched:sched_wakeup", "sched:sched_migrate_task", "kvm:kvm_entry",
-        "kvm:kvm_exit", "kvm:kvm_userspace_exit",
-    ]
+    /// The others add to what can be known; both sides miss them alike.
+    private static let types: Set = ["sched:sched_switch", "kvm:kvm_entry", "kvm:kvm_exit"]
 
     private var decoder = BatchDecoder(formats: FormatTable(byteOrder: .native, longSize: 8))
     private var readers: [EventReader] = []
     /// From the host's ticks to its time; nil when they are nanoseconds.
     private var scale: TSCScale?
 
-    init(_ recording: LogReader) throws {
-        while let record = try recording.next() {
-            switch record {
-            case .session(let facts): start = facts.start.nanoseconds
-            case .sourceOpened(.host, let facts, let texts, _):
+    init(_ session: any SessionInput) throws {
+        while let input = try session.next() {
+            switch input {
+            case .record(.session(let facts)): start = facts.start.nanoseconds
+            case .record(.sourceOpened(.host, let facts, let texts, _)):
                 let formats = try texts.map { try EventFormatParser.parse($0.text, system: $0.system) }
                 decoder = BatchDecoder(
                     formats: FormatTable(
                         byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize, formats: formats))
                 readers = formats.map { EventReader($0, byteOrder: facts.prepared.byteOrder) }
                 hasAllTypes = Self.types.isSubset(of: formats.map(\.fullName))
-            case .clock(.host, .scale(let scale)): self.scale = scale
-            case .machine(let facts) where observations.isEmpty: vcpuThreads += facts.vcpuThreads.map(\.tid)
-            case .message(.host, .batch(let body)): tell(try decoder.decode(body))
+            case .record(.clock(.host, .scale(let scale))): self.scale = scale
+            case .record(.machine(let facts)) where observations.isEmpty: vcpuThreads += facts.vcpuThreads.map(\.tid)
+            case .record(.message(.host, .batch(let body))): tell(try decoder.decode(body))
+            case .batch(.host, let batch): tell(batch)
             default: continue
             }
         }
-        let ended = Set(
-            observations.compactMap { observation in
-                if case .ended(let thread) = observation.happening { thread } else { nil }
-            })
-        vcpuThreads.removeAll { ended.contains($0) }
-        // Stable, so that what one CPU wrote at one instant stays in its order.
-        observations.sort { $0.at < $1.at }
+        // As the merge orders what happened at one instant: CPU by CPU, and as the CPU wrote it.
+        observations = observations.enumerated().sorted {
+            ($0.element.at, $0.element.cpu, $0.offset) < ($1.element.at, $1.element.cpu, $1.offset)
+        }
+        .map(\.element)
     }
 
     private mutating func tell(_ batch: EventBatch) {
@@ -64,11 +61,6 @@ struct RecordedKernel {
                     cpu: batch.cpu, at: time, current: header.pid,
                     happening: readers[Int(header.typeIndex)].happening(header, in: batch.records)))
         }
-    }
-
-    /// Nothing more happens until then; the states of that time last.
-    mutating func end(at time: Int64) {
-        observations.append(Observation(cpu: -1, at: time, current: -1, happening: .other(-1)))
     }
 }
 
