@@ -224,9 +224,8 @@ package struct EventPrinter {
         for index in 0..<size {
             let byte = records.unsafeLoad(fromByteOffset: at &+ index, as: UInt8.self)
             if index > 0 { line.put(UInt8(ascii: ",")) }
-            for nibble in [byte >> 4, byte & 15] {
-                line.put(nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10)
-            }
+            line.put(digit: byte >> 4)
+            line.put(digit: byte & 15)
         }
     }
 

@@ -46,6 +46,12 @@ struct LineCursor {
         count &+= 1
     }
 
+    /// A hexadecimal digit, of a number below 16.
+    @inline(__always)
+    mutating func put(digit: UInt8) {
+        put(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &+ digit &- 10)
+    }
+
     @inline(__always)
     mutating func put(_ bytes: [UInt8]) {
         guard room.count &- count >= bytes.count else { return }
