@@ -67,7 +67,8 @@ struct CPULane {
             guard let first else { break }
             take(first.stream, into: &merged)
             if let batch = merged,
-                batch.headers.count >= StreamSink.batchEvents || batch.records.count > Limits.batchRecordBytes - 1 << 16
+                batch.headers.count >= BatchBuilder.mostEvents
+                    || batch.records.count > Limits.batchRecordBytes - 1 << 16
             {
                 tracker.push(batch, into: &output)
                 merged = nil

@@ -35,7 +35,7 @@ package struct CTFClock: Hashable, Sendable {
 
     /// Saturates: the numbers come from a file.
     @inline(__always)
-    private static func nanoseconds(_ cycles: UInt64, frequency: UInt64) -> UInt64 {
+    static func nanoseconds(_ cycles: UInt64, frequency: UInt64) -> UInt64 {
         if frequency == 1_000_000_000 { return cycles }
         let product = cycles.multipliedFullWidth(by: 1_000_000_000)
         guard product.high < frequency else { return .max }

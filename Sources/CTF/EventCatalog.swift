@@ -10,8 +10,15 @@ final class EventCatalog {
         let fields: [EventField]
     }
 
+    /// All plans, and what they refer to.
+    struct Table {
+        fileprivate(set) var plans: [EventPlan] = []
+        fileprivate(set) var moves: [EventPlan.Move] = []
+        fileprivate(set) var paths: [UInt64] = []
+    }
+
     private(set) var formats: [EventFormat] = []
-    private(set) var plans: [EventPlan] = []
+    private(set) var table = Table()
     private var typeByKey: [Key: Int] = [:]
     private var planByClass: [OpaquePointer: Int] = [:]
     /// Event classes that no format was made for, because there are as many formats as there may be.
@@ -30,7 +37,8 @@ final class EventCatalog {
     /// All classes that the stream class has by now.
     func register(streamClass: OpaquePointer) {
         for index in 0..<bt_stream_class_get_event_class_count(streamClass) {
-            guard let eventClass = bt_stream_class_borrow_event_class_by_index_const(streamClass, index) else {
+            guard let eventClass = bt_stream_class_borrow_event_class_by_index_const(streamClass, index)
+            else {
                 continue
             }
             _ = plan(of: eventClass)
@@ -59,13 +67,28 @@ final class EventCatalog {
         }
         // Another class may get a class's address once it is gone.
         bt_event_class_get_ref(eventClass)
-        plans.append(EventPlan(shape, typeIndex: typeIndex, kernelID: EventCatalog.kernelID(typeIndex)))
-        planByClass[eventClass] = plans.count - 1
-        return plans.count - 1
+        add(shape, typeIndex)
+        planByClass[eventClass] = table.plans.count - 1
+        return table.plans.count - 1
+    }
+
+    private func add(_ shape: EventPlan.Shape, _ typeIndex: Int) {
+        for var move in shape.moves {
+            move.path =
+                move.path.lowerBound + table.paths.count..<move.path.upperBound + table.paths.count
+            table.moves.append(move)
+        }
+        table.paths += shape.paths
+        table.plans.append(
+            EventPlan(
+                shape, typeIndex: typeIndex, kernelID: EventCatalog.kernelID(typeIndex),
+                moves: table.moves.count - shape.moves.count..<table.moves.count))
     }
 
     /// Ids of our own: a CTF event class's id is unique in its stream class only. Small ones belong to ftrace itself.
-    private static func kernelID(_ typeIndex: Int) -> UInt16 { UInt16(truncatingIfNeeded: 32 + typeIndex) }
+    private static func kernelID(_ typeIndex: Int) -> UInt16 {
+        UInt16(truncatingIfNeeded: 32 + typeIndex)
+    }
 
     private func noteSwitching(_ format: EventFormat, _ typeIndex: Int) {
         guard switching == nil, format.fullName == "sched:sched_switch",

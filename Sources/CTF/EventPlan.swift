@@ -2,6 +2,8 @@ import CBabeltrace2
 import TraceModel
 
 /// How to turn events of one CTF event class into records of one format.
+///
+/// Looked up for every event: a plan holds numbers only, and so do its moves, which lie in the catalog.
 struct EventPlan {
     /// Where a value goes in the record, and what it is.
     struct Move {
@@ -16,27 +18,35 @@ struct EventPlan {
             case sequence(elementBytes: Int, isSigned: Bool)
         }
 
-        /// Member indices from the payload down.
-        let path: [UInt64]
         let kind: Kind
         let offset: Int
         let bytes: Int
+        /// Index of the member in its structure.
+        let member: UInt64
+        /// Members from the payload down to that structure: a range of the catalog's `paths`, empty for the payload itself.
+        var path: Range<Int>
     }
 
     let typeIndex: UInt16
-    let moves: [Move]
-    /// The record before anything is filled in: zeros, and the type in its first two bytes.
-    let template: [UInt8]
-    let hasDynamicFields: Bool
+    let kernelID: UInt16
+    /// The record without texts and sequences.
+    let fixedBytes: Int
+    /// A range of the catalog's `moves`.
+    let moves: Range<Int>
     /// Where the event itself tells the current thread, and its CPU.
     let thread: Source?
     let cpu: Source?
 
-    /// A field outside of the record that says something about all events.
-    enum Source {
-        case payload(UInt64)
-        case commonContext(UInt64)
-        case specificContext(UInt64)
+    /// Marks the number of a variant's option in a path.
+    static let isOption = UInt64(1) << 63
+
+    /// An integer outside of the record that says something about all events.
+    struct Source {
+        enum Scope { case payload, commonContext, specificContext }
+
+        let scope: Scope
+        let member: UInt64
+        let isSigned: Bool
     }
 
     /// Stands for a vCPU number that cannot be one: lttng-modules before 2.13.10 take the tracepoint's `struct kvm_vcpu *`
@@ -45,8 +55,10 @@ struct EventPlan {
 
     /// Fields of `perf data convert --to-ctf` and of ftrace's common part that say what the header says already.
     private static let ignored: Set<String> = [
-        "perf_ip", "perf_tid", "perf_pid", "perf_id", "perf_stream_id", "perf_period", "perf_cpu", "perf_callchain",
-        "perf_callchain_size", "perf_raw_len", "perf_raw_data", "common_type", "common_flags", "common_preempt_count",
+        "perf_ip", "perf_tid", "perf_pid", "perf_id", "perf_stream_id", "perf_period", "perf_cpu",
+        "perf_callchain",
+        "perf_callchain_size", "perf_raw_len", "perf_raw_data", "common_type", "common_flags",
+        "common_preempt_count",
         "common_pid",
     ]
 
@@ -54,7 +66,9 @@ struct EventPlan {
     struct Shape {
         let event: KernelNames.Event
         var format = SyntheticFormat()
+        /// With paths into `paths`.
         var moves: [Move] = []
+        var paths: [UInt64] = []
         let thread: Source?
         let cpu: Source?
 
@@ -68,30 +82,33 @@ struct EventPlan {
             let specific = bt_event_class_borrow_specific_context_field_class_const(eventClass)
             func find(_ names: [String]) -> Source? {
                 for name in names {
-                    if let index = Self.index(of: name, in: specific) { return .specificContext(index) }
-                    if let index = Self.index(of: name, in: common) { return .commonContext(index) }
+                    if let source = Self.source(name, in: specific, .specificContext) { return source }
+                    if let source = Self.source(name, in: common, .commonContext) { return source }
                 }
                 return nil
             }
             // LTTng's contexts; then what `perf` and ftrace put into each event.
             thread =
                 find(["tid", "vtid"])
-                ?? Self.index(of: "common_pid", in: payload).map { .payload($0) }
-                ?? Self.index(of: "perf_tid", in: payload).map { .payload($0) }
-            cpu = find(["cpu_id"]) ?? Self.index(of: "perf_cpu", in: payload).map { .payload($0) }
+                ?? Self.source("common_pid", in: payload, .payload)
+                ?? Self.source("perf_tid", in: payload, .payload)
+            cpu = find(["cpu_id"]) ?? Self.source("perf_cpu", in: payload, .payload)
             if let payload { add(structure: payload, path: [], prefix: "") }
         }
 
-        /// The place of an integer member.
-        private static func index(of name: String, in structure: OpaquePointer?) -> UInt64? {
+        /// An integer member; nil when there is none of that name.
+        private static func source(
+            _ name: String, in structure: OpaquePointer?, _ scope: Source.Scope
+        ) -> Source? {
             guard let structure else { return nil }
             for index in 0..<bt_field_class_structure_get_member_count(structure) {
                 guard let member = bt_field_class_structure_borrow_member_by_index_const(structure, index),
                     String(cString: bt_field_class_structure_member_get_name(member)) == name,
                     let fieldClass = bt_field_class_structure_member_borrow_field_class_const(member),
-                    FieldShape(fieldClass)?.isInteger == true
+                    case .integer(_, let isSigned)? = FieldShape(fieldClass)?.shape,
+                    FieldShape(fieldClass)?.isNumber == true
                 else { continue }
-                return index
+                return Source(scope: scope, member: index, isSigned: isSigned)
             }
             return nil
         }
@@ -102,43 +119,74 @@ struct EventPlan {
                 guard let member = bt_field_class_structure_borrow_member_by_index_const(structure, index),
                     let fieldClass = bt_field_class_structure_member_borrow_field_class_const(member)
                 else { return }
-                members.append((String(cString: bt_field_class_structure_member_get_name(member)), fieldClass))
+                members.append(
+                    (String(cString: bt_field_class_structure_member_get_name(member)), fieldClass))
             }
             let names = members.map(\.name)
             for (index, member) in members.enumerated() {
                 if path.isEmpty, EventPlan.ignored.contains(member.name) { continue }
                 let renamed = KernelNames.ftraceField(member.name, of: event, among: names)
-                add(member.fieldClass, path: path + [UInt64(index)], name: prefix + KernelNames.identifier(renamed))
+                add(
+                    member.fieldClass, path: path + [UInt64(index)],
+                    name: prefix + KernelNames.identifier(renamed))
             }
         }
 
-        /// What a record cannot hold (variants, options, nested arrays) is left out; everything else is a field.
+        /// The structures that a variant may be (LTTng's headers of packets), one beside the other; those that an event's is
+        /// not stay zero.
+        private mutating func add(variant: OpaquePointer, path: [UInt64], name: String) {
+            for index in 0..<bt_field_class_variant_get_option_count(variant)
+            where path.count < Limits.nestedFields {
+                guard let option = bt_field_class_variant_borrow_option_by_index_const(variant, index),
+                    let fieldClass = bt_field_class_variant_option_borrow_field_class_const(option),
+                    bt_field_class_get_type(fieldClass) == BT_FIELD_CLASS_TYPE_STRUCTURE
+                else { continue }
+                let label =
+                    bt_field_class_variant_option_get_name(option).map { String(cString: $0) } ?? "\(index)"
+                add(
+                    structure: fieldClass, path: path + [index | EventPlan.isOption],
+                    prefix: name + "_" + KernelNames.identifier(label) + "_")
+            }
+        }
+
+        /// What a record cannot hold (options, nested arrays) is left out; everything else is a field.
         private mutating func add(_ fieldClass: OpaquePointer, path: [UInt64], name: String) {
+            if bt_field_class_type_is(bt_field_class_get_type(fieldClass), BT_FIELD_CLASS_TYPE_VARIANT)
+                != 0
+            {
+                return add(variant: fieldClass, path: path, name: name)
+            }
             if bt_field_class_get_type(fieldClass) == BT_FIELD_CLASS_TYPE_STRUCTURE {
                 guard path.count < Limits.nestedFields else { return }
                 add(structure: fieldClass, path: path, prefix: name + "_")
                 return
             }
             guard let field = FieldShape(fieldClass, name: name),
-                format.fields.count < Limits.eventFields, format.fixedBytes + field.bytes <= Limits.fixedRecordBytes
+                format.fields.count < Limits.eventFields,
+                format.fixedBytes + field.bytes <= Limits.fixedRecordBytes
             else { return }
             format.add(name, field.shape)
             guard let placed = format.fields.last else { return }
             var kind = field.kind
-            if event.system == "kvm", name == "vcpu_id", case .unsigned = kind, placed.size == 4 { kind = .vcpu }
-            moves.append(Move(path: path, kind: kind, offset: placed.offset, bytes: placed.size))
+            if event.system == "kvm", name == "vcpu_id", case .unsigned = kind, placed.size == 4 {
+                kind = .vcpu
+            }
+            guard let member = path.last else { return }
+            paths += path.dropLast()
+            moves.append(
+                Move(
+                    kind: kind, offset: placed.offset, bytes: placed.size, member: member,
+                    path: paths.count - path.count + 1..<paths.count))
         }
     }
 
-    init(_ shape: Shape, typeIndex: Int, kernelID: UInt16) {
+    init(_ shape: Shape, typeIndex: Int, kernelID: UInt16, moves: Range<Int>) {
         self.typeIndex = UInt16(typeIndex)
-        moves = shape.moves
+        self.kernelID = kernelID
+        self.moves = moves
+        fixedBytes = shape.format.fixedBytes
         thread = shape.thread
         cpu = shape.cpu
-        var template = [UInt8](repeating: 0, count: shape.format.fixedBytes)
-        withUnsafeBytes(of: kernelID) { template.replaceSubrange(0..<2, with: $0) }
-        self.template = template
-        hasDynamicFields = shape.format.fields.contains { $0.kind == .dynamic }
     }
 }
 
@@ -147,9 +195,12 @@ struct FieldShape {
     let kind: EventPlan.Move.Kind
     let shape: SyntheticFormat.Shape
 
-    var isInteger: Bool {
-        if case .integer = shape { return true }
-        return false
+    /// An integer of CTF, not one that a bool or a bit array becomes.
+    var isNumber: Bool {
+        switch kind {
+        case .unsigned, .signed: true
+        default: false
+        }
     }
 
     /// Bytes in the fixed part.
@@ -205,12 +256,10 @@ struct FieldShape {
     /// An array's numbers; nil when they are none.
     private static func element(_ array: OpaquePointer) -> (bytes: Int, isSigned: Bool)? {
         guard let element = bt_field_class_array_borrow_element_field_class_const(array),
-            let shape = FieldShape(element), case .integer(let bytes, let isSigned) = shape.shape
+            let shape = FieldShape(element), shape.isNumber,
+            case .integer(let bytes, let isSigned) = shape.shape
         else { return nil }
-        switch shape.kind {
-        case .unsigned, .signed: return (bytes, isSigned)
-        default: return nil
-        }
+        return (bytes, isSigned)
     }
 
     /// 1, 2, 4 or 8: CTF's integers may have any number of bits.

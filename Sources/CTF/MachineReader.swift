@@ -65,7 +65,7 @@ package final class MachineReader {
                 return output.isEmpty ? nil : (output, told)
             }
             do throws(CTFError) {
-                try slowest.trace.run(slowest.sink, .read(events: StreamSink.batchEvents))
+                try slowest.trace.run(slowest.sink, .read(events: BatchBuilder.mostEvents))
             } catch {
                 // It is in the streams' problems.
             }
@@ -93,7 +93,7 @@ package final class MachineReader {
 
     /// What the streams have, into the lanes of their CPUs, and out of these what is in order.
     private func collect(into output: inout [EventBatch]) {
-        for (index, stream) in streams.enumerated() where !stream.sink.pending.isEmpty {
+        for (index, stream) in streams.enumerated() {
             for batch in stream.sink.takePending() {
                 lanes[batch.cpu, default: CPULane(switching: catalog.switching)].push(batch, of: index)
             }

@@ -29,26 +29,19 @@ final class StreamSink {
     private(set) var hasEnded = false
     /// Why the stream ended before its end.
     private(set) var problem: String?
-    /// Batches of this stream in order, none of them empty.
-    private(set) var pending: [EventBatch] = []
-    /// Nothing earlier will come from this stream; nil before its first event.
-    private(set) var reached: TraceTicks?
-    private(set) var stepsBack: UInt64 = 0
     private(set) var eventsWithoutFormat: UInt64 = 0
-    private(set) var eventsRead: UInt64 = 0
     private(set) var statedBoundNanoseconds: Int64 = 0
     /// Messages of the first turn.
     private var primed: [OpaquePointer] = []
 
     private var catalog: EventCatalog?
     private var clock: CTFClock?
-    private var cpu: Int
-    /// By event class id; -1 where it is not known yet, -2 where there is no format.
-    private var planByID: [Int32] = []
-    private var streamClass: OpaquePointer?
+    /// Batches of this stream in order, none of them empty; what follows them is in `builder`.
+    private var pending: [EventBatch] = []
+    private var builder: BatchBuilder
 
     /// `cpu` is for a stream that does not tell its CPU.
-    init(cpu: Int) { self.cpu = cpu }
+    init(cpu: Int) { builder = BatchBuilder(cpu: cpu) }
 
     deinit { for message in primed { bt_message_put_ref(message) } }
 
@@ -72,14 +65,12 @@ final class StreamSink {
             switch status {
             case BT_MESSAGE_ITERATOR_NEXT_STATUS_OK:
                 guard let messages else { break }
-                for index in 0..<Int(count) {
-                    guard let message = messages[index] else { continue }
-                    if isPriming {
-                        primed.append(message)
-                    } else {
-                        take(message)
-                        bt_message_put_ref(message)
+                if isPriming {
+                    for index in 0..<Int(count) {
+                        if let message = messages[index] { primed.append(message) }
                     }
+                } else {
+                    take(messages, count: Int(count))
                 }
                 budget -= max(1, Int(count))
             case BT_MESSAGE_ITERATOR_NEXT_STATUS_AGAIN:
@@ -125,6 +116,26 @@ final class StreamSink {
 
     // MARK: Messages
 
+    /// Nothing earlier will come from this stream; nil before its first event.
+    var reached: TraceTicks? { builder.reached }
+
+    var stepsBack: UInt64 { builder.stepsBack }
+
+    var eventsRead: UInt64 { builder.eventsRead }
+
+    private func take(_ messages: bt_message_array_const, count: Int) {
+        var index = 0
+        while index < count {
+            if let catalog { index = builder.append(messages, index..<count, catalog.table) }
+            guard index < count else { return }
+            if let message = messages[index] {
+                take(message)
+                bt_message_put_ref(message)
+            }
+            index += 1
+        }
+    }
+
     func take(_ message: OpaquePointer) {
         switch bt_message_get_type(message) {
         case BT_MESSAGE_TYPE_EVENT: takeEvent(message)
@@ -136,13 +147,16 @@ final class StreamSink {
             lose(isKnown ? count : nil)
         case BT_MESSAGE_TYPE_DISCARDED_PACKETS: lose(nil)
         case BT_MESSAGE_TYPE_MESSAGE_ITERATOR_INACTIVITY:
-            guard let snapshot = bt_message_message_iterator_inactivity_borrow_clock_snapshot_const(message) else {
+            guard
+                let snapshot = bt_message_message_iterator_inactivity_borrow_clock_snapshot_const(message)
+            else {
                 return
             }
-            let clock = self.clock ?? bt_clock_snapshot_borrow_clock_class_const(snapshot).map(CTFClock.init)
+            let clock =
+                self.clock ?? bt_clock_snapshot_borrow_clock_class_const(snapshot).map(CTFClock.init)
             guard let clock else { return }
             let ticks = TraceTicks(clock.nanoseconds(bt_clock_snapshot_get_value(snapshot)))
-            reached = max(reached ?? ticks, ticks)
+            builder.advance(to: ticks)
         default: break
         }
     }
@@ -151,10 +165,10 @@ final class StreamSink {
         guard let stream = bt_message_stream_beginning_borrow_stream_const(message),
             let streamClass = bt_stream_borrow_class_const(stream)
         else { return }
-        self.streamClass = streamClass
-        planByID = []
+        builder.forgetPlans()
         catalog?.register(streamClass: streamClass)
         clock = bt_stream_class_borrow_default_clock_class_const(streamClass).map(CTFClock.init)
+        builder.clockFrequency = clock?.frequency ?? 0
         if clock == nil { end("its events carry no time") }
     }
 
@@ -170,84 +184,55 @@ final class StreamSink {
     }
 
     private func number(_ name: String, in structure: OpaquePointer) -> Int64? {
-        bt_field_structure_borrow_member_field_by_name_const(structure, name).flatMap { FieldValue.integer($0) }
+        guard let field = bt_field_structure_borrow_member_field_by_name_const(structure, name) else {
+            return nil
+        }
+        switch bt_field_get_class_type(field) {
+        case BT_FIELD_CLASS_TYPE_UNSIGNED_INTEGER, BT_FIELD_CLASS_TYPE_UNSIGNED_ENUMERATION:
+            return Int64(bitPattern: bt_field_integer_unsigned_get_value(field))
+        case BT_FIELD_CLASS_TYPE_SIGNED_INTEGER, BT_FIELD_CLASS_TYPE_SIGNED_ENUMERATION:
+            return bt_field_integer_signed_get_value(field)
+        default: return nil
+        }
     }
 
     private func setCPU(_ number: Int64) {
-        guard (0..<Int64(Limits.cpus)).contains(number) else { return }
-        cpu = Int(number)
+        guard number != Int64(builder.cpu), (0..<Int64(Limits.cpus)).contains(number) else { return }
+        seal(next: Int(number))
     }
 
+    /// An event that the builder left: it is full, or the class or the CPU is a new one.
     private func takeEvent(_ message: OpaquePointer) {
-        guard let clock, let event = bt_message_event_borrow_event_const(message),
-            let eventClass = bt_event_borrow_class_const(event),
-            let snapshot = bt_message_event_borrow_default_clock_snapshot_const(message)
+        guard clock != nil, let catalog, let event = bt_message_event_borrow_event_const(message),
+            let eventClass = bt_event_borrow_class_const(event)
         else { return }
-        eventsRead &+= 1
-        var ticks = TraceTicks(clock.nanoseconds(bt_clock_snapshot_get_value(snapshot)))
-        if let reached, ticks < reached {
-            // LTTng's streams step back by a microsecond or two now and then.
-            stepsBack &+= 1
-            ticks = reached
-        }
-        reached = ticks
-        guard let catalog, let index = plan(eventClass, catalog) else {
+        guard let index = catalog.plan(of: eventClass) else {
+            guard builder.time(of: message) != nil else { return }
             eventsWithoutFormat &+= 1
             lose(1)
             return
         }
-        append(event, catalog.plans[index], at: ticks)
-    }
-
-    private func append(_ event: OpaquePointer, _ plan: EventPlan, at ticks: TraceTicks) {
-        if let source = plan.cpu, let number = plan.value(of: source, in: event) { setCPU(number) }
-        var thread = ThreadTracker.unknown
-        if let source = plan.thread, let tid = plan.value(of: source, in: event) {
-            thread = Int32(truncatingIfNeeded: tid)
-        }
-        openBatch()
-        if plan.append(event, at: ticks, thread: thread, to: &pending[pending.count - 1]) { return }
-        pending.append(EventBatch(cpu: cpu))
-        if !plan.append(event, at: ticks, thread: thread, to: &pending[pending.count - 1]) {
-            eventsWithoutFormat &+= 1
-        }
-    }
-
-    private func plan(_ eventClass: OpaquePointer, _ catalog: EventCatalog) -> Int? {
-        let id = bt_event_class_get_id(eventClass)
-        guard id < UInt64(Limits.formats) else { return catalog.plan(of: eventClass) }
-        let place = Int(id)
-        if place >= planByID.count {
-            planByID.append(contentsOf: repeatElement(-1, count: place + 1 - planByID.count))
-        }
-        if planByID[place] == -1 { planByID[place] = catalog.plan(of: eventClass).map(Int32.init) ?? -2 }
-        return planByID[place] < 0 ? nil : Int(planByID[place])
+        builder.setPlan(index, ofClass: bt_event_class_get_id(eventClass))
+        let plan = catalog.table.plans[index]
+        if let number = plan.cpu?.value(in: event) { setCPU(number) }
+        if builder.isFull { seal(next: builder.cpu) }
+        builder.append(message, event, plan, catalog.table)
     }
 
     private func lose(_ count: UInt64?) {
-        openBatch()
-        let last = pending.count - 1
-        guard pending[last].losses.count < Limits.batchLosses else { return }
-        pending[last].losses.append(
-            LossMark(index: pending[last].headers.count, place: .ringBuffer, count: count))
+        if builder.isFull { seal(next: builder.cpu) }
+        builder.lose(count)
     }
-
-    /// The last batch takes one more event of this CPU.
-    private func openBatch() {
-        if let last = pending.last, last.cpu == cpu, last.headers.count < StreamSink.batchEvents,
-            last.losses.count < Limits.batchLosses
-        {
-            return
-        }
-        pending.append(EventBatch(cpu: cpu))
-    }
-
-    /// Small enough to stay in the cache until it is encoded or analyzed.
-    static let batchEvents = 2048
 
     // MARK: Out
 
+    private func seal(next cpu: Int) {
+        if builder.isEmpty { builder.cpu = cpu } else { pending.append(builder.take(next: cpu)) }
+    }
+
+    /// Batches of this stream in order, none of them empty.
     func takePending() -> [EventBatch] {
+        seal(next: builder.cpu)
         defer { pending = [] }
         return pending
     }

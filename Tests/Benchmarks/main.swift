@@ -7,7 +7,7 @@ let usage = """
            tandem-bench text (--record SECONDS | FOLDER | HOST.dat GUEST.dat…)
            tandem-bench recording [--compress] [EVENTS [RECORDING]]
            tandem-bench views
-           tandem-bench ctf [EVENTS]
+           tandem-bench ctf [EVENTS | DIRECTORY]
            tandem-bench clock RECORDING
       decode   raw ring-buffer sub-buffers to batches of events
       wire     batches to frames and back
@@ -16,7 +16,7 @@ let usage = """
       import   trace.dat files to a recording on disk
       text     trace.dat files to merged text, as report --events does it
       recording  a recording of so many events (100 M): writing it, its size, and how soon any instant of it is found
-      ctf      writing and reading CTF beside babeltrace2, on a trace of its own making
+      ctf      writing and reading CTF beside babeltrace2, on a trace of its own making or one that is there
       views    snapshots to frames of the live view; needs no input
       clock    how far maps of guests' clocks are off, in a recording whose clocks KVM told
 

@@ -149,7 +149,7 @@ private final class LiveSink {
 
     func takeBatches() -> [EventBatch] {
         var output: [EventBatch] = []
-        for (index, stream) in order.enumerated() where !stream.pending.isEmpty {
+        for (index, stream) in order.enumerated() {
             for batch in stream.takePending() {
                 lanes[batch.cpu, default: CPULane(switching: catalog.switching)].push(batch, of: index)
             }
