@@ -66,9 +66,11 @@ struct SyntheticFormat {
         for common in Self.common { text += Self.line(common) }
         text += "\n"
         for field in fields { text += Self.line(field) }
-        text += "\nprint fmt: \(printFormat)\n"
+        text += "\n\(Self.printMark)\(printFormat)\n"
         return EventFormat(kernelID: id, system: system, name: name, fields: fields, text: text)
     }
+
+    static let printMark = "print fmt: "
 
     /// `struct trace_entry`, include/linux/trace_events.h.
     private static let common = [

@@ -89,7 +89,8 @@ final class TraceReader {
             case BT_VALUE_TYPE_UNSIGNED_INTEGER: text = "\(bt_value_integer_unsigned_get(value))"
             default: continue
             }
-            facts.environment.append((String(cString: name).sanitized, String(text.prefix(1024)).sanitized))
+            facts.environment.append(
+                (String(cString: name).sanitized, String(text.prefix(Limits.environmentText)).sanitized))
         }
         return facts
     }

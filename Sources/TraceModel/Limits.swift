@@ -140,6 +140,8 @@ package enum Limits {
     package static let traceStreams = 4096
     /// Environment entries of one CTF trace; LTTng writes 15.
     package static let environmentEntries = 256
+    /// Characters of one of them. The longest are an export's: how `kvm_exit` is printed (7,000), 4,096 vCPUs at twelve.
+    package static let environmentText = 64 << 10
     /// Fields of one CTF event, nested ones counted by themselves; the longest of Linux has 45.
     package static let eventFields = 256
     /// Structures within structures in one CTF event; LTTng's network headers go four deep.

@@ -60,6 +60,7 @@ package final class CTFExport {
             if opening.facts.isHost {
                 environment[CTFMark.start] = "\(session.start.nanoseconds)"
                 environment[CTFMark.end] = "\(survey.hostEnd(end).nanoseconds)"
+                environment[CTFMark.exitPrintFormat] = CTFMark.printFormat(opening.formats)
                 for (index, facts) in survey.virtualMachines.values.sorted(by: { $0.vmmPID < $1.vmmPID }).enumerated() {
                     environment["\(CTFMark.virtualMachine)\(index)"] = CTFMark.text(facts)
                 }
@@ -134,10 +135,29 @@ enum CTFMark {
     static let bound = "tandem_clock_bound"
     /// The source's name.
     static let name = "tandem_name"
+    /// Of the host: how its kernel prints `kvm_exit`, where the names of the exit reasons are. CTF has no place for it.
+    static let exitPrintFormat = "tandem_kvm_exit_format"
     /// Of a guest: the process that runs it on the host.
     static let vmmPID = "tandem_vmm_pid"
     /// Of the host, numbered: what is known of one virtual machine.
     static let virtualMachine = "tandem_vm_"
+
+    /// What stands behind `print fmt:`, with other quotes, because not every reader of CTF knows a quote within a text.
+    static func printFormat(_ formats: [FormatMessage]) -> String? {
+        let exit = formats.first { $0.system == "kvm" && $0.text.hasPrefix("name: kvm_exit\n") }
+        guard let exit, let start = exit.text.firstRange(of: SyntheticFormat.printMark)?.upperBound else { return nil }
+        let line = exit.text[start...].prefix { $0 != "\n" }
+        return line.contains("'") ? nil : String(line.replacing("\"", with: "'"))
+    }
+
+    /// The format, as the kernel of an export had it for `kvm_exit`.
+    static func format(_ format: EventFormat, _ environment: [String: String]) -> FormatMessage {
+        guard format.fullName == "kvm:kvm_exit", let print = environment[exitPrintFormat],
+            let start = format.text.firstRange(of: SyntheticFormat.printMark)?.upperBound
+        else { return FormatMessage(system: format.system, text: format.text) }
+        return FormatMessage(
+            system: format.system, text: format.text[..<start] + print.replacing("'", with: "\"") + "\n")
+    }
 
     /// `PID;kvm|emulated;TID:VCPU[,TID:VCPU…];VMM;NAME`.
     static func text(_ facts: VMFacts) -> String {
