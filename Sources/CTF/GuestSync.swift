@@ -5,64 +5,35 @@ import TraceModel
 ///
 /// The first event of a vCPU after `kvm_entry` came after it, the last one before `kvm_exit` came before that: opposite
 /// messages, as exact as the time between (a *zero-probe*: nothing was added to either machine). The vmsync modules'
-/// hypercalls are such messages too. All go into the convex hull of the Timeline, and out of it come knots of a map, each
-/// with the smallest bound that the hull ever gave there.
-struct GuestSync {
-    private(set) var knots: [GivenClock.Knot] = []
-    private(set) var epochs = 1
-    private var map = ClockMap(clock: .mono)
-    /// Knots of the present epoch, which later messages may still make better.
-    private var open = 0
-    private var rate = 1.0
-
-    /// A statement about one instant of the guest.
+/// hypercalls are such messages too, and so are TCP segments. All of them go into the Timeline's clock map as any probe
+/// does, and what comes out is its map made afterwards: each instant bounded from both sides.
+enum GuestSync {
+    /// Proved of one stretch of the guest: not before, not after.
     struct Message {
         let entry: UInt64
         let first: UInt64
         let last: UInt64
         let exit: UInt64
+
+        var probe: ClockProbe {
+            ClockProbe(
+                hostSent: HostTime(nanoseconds: Int64(clamping: entry)), guestReceived: TraceTicks(first),
+                guestSent: TraceTicks(last), hostReceived: HostTime(nanoseconds: Int64(clamping: exit)))
+        }
     }
 
     /// Nil when the messages do not bound the clock from both sides.
-    init?(_ messages: [Message]) {
-        guard let begin = messages.first?.first, let end = messages.last?.last, end >= begin else { return nil }
-        let step = max(50_000_000, (end - begin) / UInt64(Limits.syncKnots))
-        var nextKnot = begin
-        for message in messages {
-            let probe = ClockProbe(
-                hostSent: HostTime(nanoseconds: Int64(clamping: message.entry)),
-                guestReceived: TraceTicks(message.first), guestSent: TraceTicks(message.last),
-                hostReceived: HostTime(nanoseconds: Int64(clamping: message.exit)))
-            if map.add(probe) == .newEpoch {
-                epochs += 1
-                open = knots.count
-            }
-            guard message.last >= nextKnot else { continue }
-            nextKnot = message.last &+ step
-            improve(adding: TraceTicks(message.first))
+    static func clock(_ messages: [Message], method: String) -> GivenClock? {
+        var map = ClockMap(clock: .mono)
+        map.keepJournal()
+        for message in messages.sorted(by: { $0.first < $1.first }) {
+            // What contradicts the others begins a new epoch there, as in any session.
+            _ = map.add(message.probe)
         }
-        improve(adding: TraceTicks(end))
-        guard !knots.isEmpty else { return nil }
-        rate = map.nanosecondsPerTick ?? 1
+        guard var clock = map.resynced else { return nil }
+        clock.method = method
+        return clock
     }
-
-    /// Later messages say something about earlier instants too: a bounded number of these is looked at again.
-    private mutating func improve(adding ticks: TraceTicks) {
-        for index in max(open, knots.count - 64)..<max(open, knots.count) {
-            if let better = map.hostTime(knots[index].ticks), better.boundNanoseconds < knots[index].boundNanoseconds {
-                knots[index].host = better.time
-                knots[index].boundNanoseconds = better.boundNanoseconds
-            }
-        }
-        guard let place = map.hostTime(ticks), knots.last.map({ $0.ticks < ticks }) ?? true else { return }
-        knots.append(GivenClock.Knot(ticks: ticks, host: place.time, boundNanoseconds: place.boundNanoseconds))
-    }
-
-    func clock(method: String) -> GivenClock {
-        GivenClock(knots: Array(knots.prefix(Limits.clockKnots)), nanosecondsPerTick: rate, method: method)
-    }
-
-    var largestBoundNanoseconds: Int64 { knots.map(\.boundNanoseconds).max() ?? .max }
 
     // MARK: Messages
 
@@ -93,16 +64,20 @@ struct GuestSync {
         var since = match.guestTicks
         for time in times {
             let host = Int64(clamping: time) &+ offset
-            let slack = margin &+ Int64(clamping: (time > since ? time - since : since - time) / driftDivisor)
+            let slack =
+                margin &+ Int64(clamping: (time > since ? time - since : since - time) / driftDivisor)
             // Exactly one window can be meant.
             let index = GuestMatch.partitionPoint(windows) { Int64(clamping: $0.exit) < host &- slack }
             guard index < windows.count else { continue }
             let window = windows[index]
             guard Int64(clamping: window.entry) <= host &+ slack else { continue }
-            if index + 1 < windows.count, Int64(clamping: windows[index + 1].entry) <= host &+ slack { continue }
+            if index + 1 < windows.count, Int64(clamping: windows[index + 1].entry) <= host &+ slack {
+                continue
+            }
             if let last = messages.last, last.entry == window.entry {
                 messages[messages.count - 1] = Message(
-                    entry: window.entry, first: min(last.first, time), last: max(last.last, time), exit: window.exit)
+                    entry: window.entry, first: min(last.first, time), last: max(last.last, time),
+                    exit: window.exit)
             } else {
                 messages.append(Message(entry: window.entry, first: time, last: time, exit: window.exit))
             }

@@ -5,6 +5,7 @@ struct SurveyFields {
     enum Meaning: Hashable {
         case other, entry, exit, switched, process
         case vmsync(TraceSurvey.VMSync.Kind)
+        case packet(isSent: Bool)
     }
 
     enum Field: Hashable {
@@ -15,6 +16,8 @@ struct SurveyFields {
     private(set) var meanings: [Meaning] = []
     /// By type index, because two events may have a field of one name at two places.
     private var fields: [[Field: IntegerField]] = []
+    /// By type index, of the events that show packets.
+    private(set) var packets: [Int: PacketFields] = [:]
     private(set) var nextComm: CommField?
     private var statedumpText: IntegerField?
 
@@ -43,6 +46,7 @@ struct SurveyFields {
             case .vmsync:
                 bind(.syncCount, "cnt", "count")
                 bind(.syncVM, "vm_uid", "uid")
+            case .packet: packets[meanings.count - 1] = PacketFields(format)
             case .other, .entry: break
             }
             fields.append(bound)
@@ -59,6 +63,9 @@ struct SurveyFields {
         case "vmsync_gh_host": .vmsync(.hostReceived)
         case "vmsync_hg_host": .vmsync(.hostSent)
         case "vmsync_hg_guest": .vmsync(.guestReceived)
+        // LTTng's names; ftrace's have no headers.
+        case "net_dev_queue": .packet(isSent: true)
+        case "net_if_receive_skb": .packet(isSent: false)
         default: .other
         }
     }
@@ -75,7 +82,8 @@ struct SurveyFields {
         guard start + length <= Int(header.length) else { return nil }
         var bytes: [UInt8] = []
         for index in 0..<length {
-            bytes.append(records.unsafeLoad(fromByteOffset: Int(header.offset) + start + index, as: UInt8.self))
+            bytes.append(
+                records.unsafeLoad(fromByteOffset: Int(header.offset) + start + index, as: UInt8.self))
         }
         return Comm(bytes: bytes)
     }

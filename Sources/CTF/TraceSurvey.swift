@@ -29,6 +29,7 @@ struct TraceSurvey {
     private(set) var times: [Int: [UInt64]] = [:]
     private(set) var threads: [Int32: VCPUThread] = [:]
     private(set) var vmsync: [VMSync] = []
+    private(set) var packets = SyncPackets()
     private(set) var problems: [String] = []
     /// What the trace itself says of how far its times may be off.
     private(set) var statedBoundNanoseconds: Int64 = 0
@@ -50,6 +51,8 @@ struct TraceSurvey {
     private var windowStride: UInt64 = 1
     private static let block: UInt64 = 1_000_000_000
 
+    init() {}
+
     init(_ reader: MachineReader) {
         var fields: SurveyFields?
         while let step = reader.next() {
@@ -61,7 +64,7 @@ struct TraceSurvey {
         statedBoundNanoseconds = reader.statedBoundNanoseconds
     }
 
-    private mutating func add(_ batch: EventBatch, _ fields: SurveyFields) {
+    mutating func add(_ batch: EventBatch, _ fields: SurveyFields) {
         events &+= UInt64(batch.headers.count)
         cpus.insert(batch.cpu)
         guard let firstHeader = batch.headers.first, let lastHeader = batch.headers.last else { return }
@@ -86,7 +89,8 @@ struct TraceSurvey {
     }
 
     private mutating func apply(
-        _ meaning: SurveyFields.Meaning, _ header: EventHeader, _ records: borrowing RawSpan, _ fields: SurveyFields,
+        _ meaning: SurveyFields.Meaning, _ header: EventHeader, _ records: borrowing RawSpan,
+        _ fields: SurveyFields,
         cpu: Int
     ) {
         let ticks = header.ticks.rawValue
@@ -104,10 +108,14 @@ struct TraceSurvey {
         case .switched:
             if let tid = fields.value(.nextThread, records, header), names.count < Limits.taskNames {
                 let tid = Int32(truncatingIfNeeded: tid)
-                if tid != 0, names[tid] == nil { names[tid] = fields.nextComm?.value(in: records, of: header) }
+                if tid != 0, names[tid] == nil {
+                    names[tid] = fields.nextComm?.value(in: records, of: header)
+                }
             }
         case .process:
-            guard let tid = fields.value(.statedumpThread, records, header), names.count < Limits.taskNames else {
+            guard let tid = fields.value(.statedumpThread, records, header),
+                names.count < Limits.taskNames
+            else {
                 return
             }
             let thread = Int32(truncatingIfNeeded: tid)
@@ -115,8 +123,13 @@ struct TraceSurvey {
                 processes[thread] = Int32(truncatingIfNeeded: pid)
             }
             names[thread] = fields.statedumpName(records, header)
+        case .packet(let isSent):
+            guard let key = fields.packets[Int(header.typeIndex)]?.key(records, header) else { return }
+            packets.note(key, isSent: isSent, at: ticks)
         case .vmsync(let kind):
-            guard vmsync.count < Limits.surveyedTimes, let count = fields.value(.syncCount, records, header) else {
+            guard vmsync.count < Limits.surveyedTimes,
+                let count = fields.value(.syncCount, records, header)
+            else {
                 return
             }
             let vm = fields.value(.syncVM, records, header) ?? 0

@@ -38,6 +38,7 @@ package final class LiveSession: @unchecked Sendable {
     private var links: [GuestLink] = []
     /// LTTng sessions, the host's among them where there is one.
     var feeds: [LiveFeed] = []
+    let feedSync = LiveSync()
     /// Where the host's LTTng session is when ours begins.
     var feedStart: HostTime?
     /// From the zero of its clock to 1970.

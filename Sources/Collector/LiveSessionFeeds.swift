@@ -17,8 +17,9 @@ extension LiveSession {
         feedZero = opening.clock.epochOffsetNanoseconds
     }
 
-    /// Guests' LTTng sessions, placed by the wall clocks of both kernels.
+    /// Guests' LTTng sessions: placed by what their first seconds prove, else by the wall clocks of both kernels.
     func followGuests() throws {
+        var guests: [LiveSync.Guest] = []
         for (index, guest) in options.lttngGuests.enumerated() {
             let source = SourceID(UInt32(options.guests.count + index + 1))
             let opening = try follow(guest.url, name: guest.name, as: source)
@@ -26,15 +27,18 @@ extension LiveSession {
                 notice("\(guest.name): its clock has no known beginning; its events cannot be placed")
                 continue
             }
-            self.opening.append(.clock(source, .given(clock)))
+            guests.append(LiveSync.Guest(id: source, name: guest.name, wallClock: clock))
         }
+        guard !guests.isEmpty else { return }
+        self.opening += feedSync.settle(guests, hasHost: options.lttngHost != nil)
     }
 
     private func follow(_ url: String, name: String?, as source: SourceID) throws -> LiveFeed.Opening {
         let feed = LiveFeed(
             source: source, name: name, url: url,
             tell: { [queue] in queue.put($0, weight: LiveSession.weight($0)) },
-            notice: { [weak self] in self?.notice("\(name ?? "the host's LTTng session"): \($0)") })
+            notice: { [weak self] in self?.notice("\(name ?? "the host's LTTng session"): \($0)") },
+            sync: feedSync)
         feeds.append(feed)
         let opening = try feed.prepare()
         self.opening.append(opening.record)

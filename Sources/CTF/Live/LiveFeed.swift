@@ -35,6 +35,7 @@ package final class LiveFeed: @unchecked Sendable {
     private let url: String
     private let tell: @Sendable (PipelineInput) -> Void
     private let notice: @Sendable (String) -> Void
+    private let sync: LiveSync?
     private let lock = ConditionLock()
     private var shared = Shared()
 
@@ -44,11 +45,12 @@ package final class LiveFeed: @unchecked Sendable {
     private var cpus: Set<Int> = []
     private var waiting: [PipelineInput] = []
 
-    /// `tell` may block; it is how a slow pipeline holds a fast session back.
+    /// `tell` may block; it is how a slow pipeline holds a fast session back. `sync` sees what comes before it begins.
     package init(
         source: SourceID, name: String?, url: String, tell: @escaping @Sendable (PipelineInput) -> Void,
-        notice: @escaping @Sendable (String) -> Void
+        notice: @escaping @Sendable (String) -> Void, sync: LiveSync? = nil
     ) {
+        self.sync = sync
         self.source = source
         self.name = name
         self.url = url
@@ -154,6 +156,7 @@ package final class LiveFeed: @unchecked Sendable {
             formatCount = reader.formats.count
             open(facts, start, reader)
         }
+        sync?.note(batches, formats: reader.formats, of: source)
         for batch in batches {
             cpus.insert(batch.cpu)
             put(.batch(source, batch))

@@ -1,0 +1,210 @@
+import SessionLog
+import Timeline
+import TraceModel
+import Wire
+
+/// How the machines of an experiment belong together: roles, clocks, and which host threads are which guest's CPUs.
+enum CTFRelations {
+    /// The place of the host: the one that ran vCPUs; of several the busiest, of none the first.
+    static func host(among surveys: [TraceSurvey]) -> Int {
+        var best = 0
+        for index in surveys.indices where surveys[index].kvmEvents > surveys[best].kvmEvents {
+            best = index
+        }
+        return best
+    }
+
+    /// Gives each guest its clock. What is returned tells which machines the guests are.
+    static func relate(_ machines: inout [CTFMachine]) -> [LogRecord] {
+        guard let host = machines.firstIndex(where: \.isHost) else { return [] }
+        var records = virtualMachines(machines[host].facts)
+        var free = machines[host].survey.threads
+        for index in machines.indices where index != host {
+            let guest = machines[index]
+            // An export of our own says all this.
+            if guest.facts.environment[CTFMark.timeLine] == machines[host].facts.bootID,
+                !guest.facts.bootID.isEmpty
+            {
+                machines[index].set(
+                    identity(guest.survey.first, bound: guest.survey.statedBoundNanoseconds))
+                if let pid = guest.facts.environment[CTFMark.vmmPID].flatMap({ Int32($0) }) {
+                    records.append(.link(guest.id, vmmPID: pid, evidence: "the export says so"))
+                }
+                continue
+            }
+            if let wall = wallClockOffset(guest, machines[host]) {
+                machines[index].set(byWallClocks(guest.survey.first, wall))
+            }
+            let matches = match(guest.survey, machines[index].map, host: machines[host].survey, &free)
+            if !matches.isEmpty { records += identify(guest.id, guest.name, matches, machines[host].survey) }
+            if let clock = clock(of: guest.survey, matches, host: machines[host].survey) { machines[index].set(clock) }
+        }
+        for index in machines.indices where index != host {
+            if let clock = machines[index].clock {
+                records.append(.clock(machines[index].id, .given(clock)))
+            }
+        }
+        return records
+    }
+
+    /// What an export of our own says of the host's virtual machines.
+    private static func virtualMachines(_ facts: CTFMachineFacts) -> [LogRecord] {
+        facts.environment.filter { $0.key.hasPrefix(CTFMark.virtualMachine) }.sorted { $0.key < $1.key }
+            .compactMap { CTFMark.facts($0.value).map { .machine($0) } }
+    }
+
+    // MARK: Clocks
+
+    /// By the sharpest messages that there are; nil when there are none.
+    private static func clock(of guest: TraceSurvey, _ matches: [GuestMatch], host: TraceSurvey) -> GivenClock? {
+        let windows = messages(guest, matches, host)
+        let calls = hypercalls(guest, host)
+        if !windows.isEmpty, let clock = GuestSync.clock(windows + calls, method: "kvm_entry/kvm_exit") { return clock }
+        if !calls.isEmpty, let clock = GuestSync.clock(calls, method: "vmsync hypercalls") { return clock }
+        return GuestSync.clock(SyncPackets.messages(guest: guest.packets, host: host.packets), method: "TCP packets")
+    }
+
+    /// What the windows of guest mode prove.
+    static func messages(
+        _ guest: TraceSurvey, _ matches: [GuestMatch], _ host: TraceSurvey
+    ) -> [GuestSync.Message] {
+        GuestSync.messages(
+            matches.map { match in (match, guest.times[match.cpu] ?? [], host.threads[match.tid]?.windows ?? []) })
+    }
+
+    private static func identity(_ ticks: TraceTicks?, bound: Int64) -> GivenClock {
+        let ticks = ticks ?? TraceTicks(0)
+        return GivenClock(
+            knots: [
+                .init(
+                    ticks: ticks, host: HostTime(nanoseconds: Int64(clamping: ticks.rawValue)),
+                    boundNanoseconds: bound)
+            ],
+            nanosecondsPerTick: 1, method: "the host's time line")
+    }
+
+    /// What the machines believed the time of day to be; nil when one did not know.
+    private static func wallClockOffset(_ guest: CTFMachine, _ host: CTFMachine) -> Int64? {
+        guard let guestZero = guest.facts.clock.epochOffsetNanoseconds,
+            let hostZero = host.facts.clock.epochOffsetNanoseconds
+        else { return nil }
+        let (offset, overflow) = guestZero.subtractingReportingOverflow(hostZero)
+        return overflow ? nil : offset
+    }
+
+    /// A guest's wall clock may have been set from a clock chip that knows only seconds.
+    static func byWallClocks(_ ticks: TraceTicks?, _ offset: Int64) -> GivenClock {
+        let ticks = ticks ?? TraceTicks(0)
+        return GivenClock(
+            knots: [
+                .init(
+                    ticks: ticks,
+                    host: HostTime(nanoseconds: Int64(clamping: ticks.rawValue)).advanced(by: offset),
+                    boundNanoseconds: GuestMatch.reachNanoseconds)
+            ], nanosecondsPerTick: 1, method: "wall clocks")
+    }
+
+    // MARK: Threads
+
+    /// The host threads of the guest's CPUs; those found are no other guest's any more.
+    static func match(
+        _ guest: TraceSurvey, _ map: ClockMap, host: TraceSurvey, _ free: inout [Int32: TraceSurvey.VCPUThread]
+    ) -> [GuestMatch] {
+        var found: [GuestMatch] = []
+        // The busiest CPU first: it has most to say about the offset.
+        let cpus = guest.times.keys.sorted {
+            let counts = (guest.times[$0]?.count ?? 0, guest.times[$1]?.count ?? 0)
+            return counts.0 != counts.1 ? counts.0 > counts.1 : $0 < $1
+        }
+        for cpu in cpus {
+            let times = guest.times[cpu] ?? []
+            let candidates = free.values.filter { $0.number == nil || Int($0.number ?? 0) == cpu }
+                .sorted { $0.tid < $1.tid }
+            let known = found.first ?? hypercallMatch(guest, host, cpu: cpu)
+            if let known {
+                let fitting = candidates.filter {
+                    GuestMatch.fits(
+                        times, $0, offset: known.offset, margin: known.marginNanoseconds + 100_000)
+                }
+                guard fitting.count == 1 else { continue }
+                found.append(
+                    GuestMatch(
+                        tid: fitting[0].tid, cpu: cpu, offset: known.offset,
+                        marginNanoseconds: known.marginNanoseconds, guestTicks: known.guestTicks))
+            } else if let first = guest.first, let place = map.hostTime(first) {
+                let guess = place.time.nanoseconds &- Int64(clamping: first.rawValue)
+                if let match = GuestMatch.find(times: times, cpu: cpu, threads: candidates, guess: guess) {
+                    found.append(match)
+                }
+            }
+            if let last = found.last { free[last.tid] = nil }
+        }
+        return found
+    }
+
+    static func identify(
+        _ guest: SourceID, _ name: String, _ matches: [GuestMatch], _ host: TraceSurvey
+    ) -> [LogRecord] {
+        let threads = matches.map { VMFacts.Thread(tid: $0.tid, vcpu: $0.cpu) }
+        // Without a statedump only the threads are known; the first stands for its process.
+        let process =
+            threads.lazy.compactMap { host.processes[$0.tid] }.first ?? threads.map(\.tid).min() ?? 0
+        let vmm = host.names[process]?.text ?? "vmm"
+        let list = threads.map { "\($0.tid)" }.joined(separator: ", ")
+        return [
+            .machine(VMFacts(vmmPID: process, vmm: vmm, name: name, vcpuThreads: threads)),
+            .link(
+                guest, vmmPID: process,
+                evidence: "its events lie between kvm_entry and kvm_exit of thread \(list)"),
+        ]
+    }
+
+    // MARK: vmsync
+
+    /// A hypercall of the guest that the host saw tells thread and offset at once.
+    private static func hypercallMatch(_ guest: TraceSurvey, _ host: TraceSurvey, cpu: Int)
+        -> GuestMatch?
+    {
+        guard let message = hypercalls(guest, host).first,
+            let call = host.vmsync.first(where: { $0.ticks == message.exit && $0.kind == .hostReceived })
+        else { return nil }
+        let low = Int64(clamping: message.entry) &- Int64(clamping: message.first)
+        let high = Int64(clamping: message.exit) &- Int64(clamping: message.last)
+        return GuestMatch(
+            tid: call.thread, cpu: cpu, offset: low &+ (high &- low) / 2,
+            marginNanoseconds: max(1_000, (high &- low) / 2), guestTicks: message.first)
+    }
+
+    /// From the end of one hypercall to the start of the next: the host sent at its end, the guest at the next's start.
+    private static func hypercalls(_ guest: TraceSurvey, _ host: TraceSurvey) -> [GuestSync.Message] {
+        struct Key: Hashable {
+            let kind: TraceSurvey.VMSync.Kind
+            let vm: Int64
+            let count: Int64
+        }
+        var seen: [Key: UInt64] = [:]
+        for event in host.vmsync {
+            seen[Key(kind: event.kind, vm: event.vm, count: event.count)] = event.ticks
+        }
+        var messages: [GuestSync.Message] = []
+        var opened: (entry: UInt64, first: UInt64)?
+        for event in guest.vmsync {
+            switch event.kind {
+            case .guestReceived:
+                opened = seen[Key(kind: .hostSent, vm: event.vm, count: event.count)].map {
+                    ($0, event.ticks)
+                }
+            case .guestSent:
+                guard let start = opened,
+                    let received = seen[Key(kind: .hostReceived, vm: event.vm, count: event.count)]
+                else { continue }
+                messages.append(
+                    GuestSync.Message(
+                        entry: start.entry, first: start.first, last: event.ticks, exit: received))
+                opened = nil
+            case .hostReceived, .hostSent: break
+            }
+        }
+        return messages
+    }
+}
