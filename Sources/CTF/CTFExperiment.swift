@@ -70,7 +70,8 @@ package enum CTFExperiment {
                 environment[entry.name] = entry.value
             }
         }
-        let hostname = environment["hostname"] ?? ""
+        // `perf` names it `host`.
+        let hostname = environment["hostname"] ?? environment["host"] ?? ""
         return CTFMachineFacts(
             name: hostname.isEmpty ? traces[0].path : hostname, hostname: hostname,
             // `perf` names it `release`.
