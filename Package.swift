@@ -173,7 +173,8 @@ let package = Package(
         .testTarget(
             name: "SessionLogTests", dependencies: ["SessionLog", "TraceModel", "Wire"], swiftSettings: strict),
         .testTarget(
-            name: "CTFTests", dependencies: ["CTF", "Collector", "Decoding", "SessionLog", "TraceModel", "Wire"],
+            name: "CTFTests",
+            dependencies: ["CTF", "Collector", "Decoding", "SessionLog", "TraceFiles", "TraceModel", "Wire"],
             // Traces, read where they lie.
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),

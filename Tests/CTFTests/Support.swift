@@ -1,5 +1,7 @@
 import CTF
+import Collector
 import Foundation
+import SessionLog
 import TraceModel
 
 enum Fixtures {
@@ -122,4 +124,30 @@ func output(_ arguments: [String]) throws -> String {
     let data = pipe.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()
     return String(decoding: data, as: UTF8.self)
+}
+
+/// The analysis of a whole session.
+func pipeline(_ input: any SessionInput) throws -> CollectorPipeline {
+    var pipeline = CollectorPipeline()
+    while let next = try input.next() {
+        pipeline.apply(next)
+        _ = pipeline.takeUnidentifiedThreads()
+    }
+    return pipeline
+}
+
+/// The session as `tandem export --to ctf` writes it.
+func export(_ session: () throws -> any SessionInput, into directory: String) throws {
+    var survey = CTFExportSurvey()
+    let first = try session()
+    while let next = try first.next() { survey.take(next) }
+    let export = try CTFExport(survey, end: try pipeline(session()).horizon, into: directory)
+    var pipeline = CollectorPipeline()
+    pipeline.observe { export.append($0, $1) }
+    let second = try session()
+    while let next = try second.next() {
+        pipeline.apply(next)
+        _ = pipeline.takeUnidentifiedThreads()
+    }
+    try export.finish()
 }

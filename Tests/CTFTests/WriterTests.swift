@@ -9,33 +9,13 @@ import TraceModel
 struct WriterTests {
     private static let bootID = "01234567-89ab-cdef-0123-456789abcdef"
 
-    private func pipeline(_ paths: SessionPaths) throws -> CollectorPipeline {
-        var pipeline = CollectorPipeline()
-        let input = try CTFInput(paths)
-        while let next = try input.next() { pipeline.apply(next) }
-        return pipeline
-    }
-
-    /// The session as `tandem export --to ctf` writes it.
-    private func export(_ paths: SessionPaths, into directory: String) throws {
-        var survey = CTFExportSurvey()
-        let first = try CTFInput(paths)
-        while let next = try first.next() { survey.take(next) }
-        let export = try CTFExport(survey, end: try pipeline(paths).horizon, into: directory)
-        var pipeline = CollectorPipeline()
-        pipeline.observe { export.append($0, $1) }
-        let second = try CTFInput(paths)
-        while let next = try second.next() { pipeline.apply(next) }
-        try export.finish()
-    }
-
     private let paths = SessionPaths(
         path: Fixtures.path("lttng-plain/host"), guests: [.init(name: "web", path: Fixtures.path("lttng-plain/g2"))])
 
     @Test func `babeltrace2 reads an export without a word and prints the same events`() throws {
         try #require(Fixtures.hasBabeltrace, "babeltrace2 is not installed (Debian: babeltrace2)")
         let scratch = try Scratch()
-        try export(paths, into: "\(scratch.path)/out")
+        try export({ try CTFInput(paths) }, into: "\(scratch.path)/out")
         // Its complaints go where its events go.
         let printed = try output(["/bin/sh", "-c", "/usr/bin/babeltrace2 '\(scratch.path)/out' 2>&1"])
         #expect(printed.split(separator: "\n").count == 1452 + 954)
@@ -61,26 +41,56 @@ struct WriterTests {
 
     @Test func `an export read back gives the same analysis`() throws {
         let scratch = try Scratch()
-        try export(paths, into: "\(scratch.path)/out")
-        let before = try pipeline(paths).snapshot()
-        let after = try pipeline(SessionPaths(path: "\(scratch.path)/out")).snapshot()
-        #expect(after.window == before.window)
-        #expect(after.guests.map(\.name) == before.guests.map(\.name))
-        #expect(vcpus(after) == vcpus(before))
-        #expect(after.sources.map(\.name) == before.sources.map(\.name))
+        try export({ try CTFInput(paths) }, into: "\(scratch.path)/out")
+        // How long a trace went on in silence behind its last event is not in an export.
+        check(
+            try pipeline(CTFInput(paths)).snapshot(),
+            readBack: try pipeline(CTFInput(SessionPaths(path: "\(scratch.path)/out"))).snapshot()
+        ) { vcpu in
+            vcpu.guestRunning?.idleNanoseconds = 0
+            vcpu.guestRunning?.unknownNanoseconds = 0
+            vcpu.guestRunning?.uncertainNanoseconds = 0
+        }
     }
 
-    /// Without what guests did behind their last event: how long a trace went on in silence is not in an export.
-    private func vcpus(_ snapshot: Snapshot) -> [[Snapshot.VCPU]] {
-        snapshot.guests.map { guest in
-            guest.vcpus.map { vcpu in
-                var vcpu = vcpu
-                vcpu.guestRunning?.idleNanoseconds = 0
-                vcpu.guestRunning?.unknownNanoseconds = 0
-                vcpu.guestRunning?.uncertainNanoseconds = 0
-                return vcpu
+    /// A recording of a real host with two guests: what the host saw of each vCPU is the same, with the names that its kernel
+    /// has for the reasons of exits. Not what the guests' own events told: an export says of a packet's events how far they
+    /// may be off, the recording of each batch, and counters of steal time have no place in it.
+    @Test func `a recording exported and read back gives the same states, exits and culprits`() throws {
+        let path = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Fixtures/two-guests")
+            .standardized.path
+        func recording() throws -> RecordedInput { RecordedInput(try LogReader(opening: path)) }
+        let scratch = try Scratch()
+        try export(recording, into: "\(scratch.path)/out")
+        let before = try pipeline(recording()).snapshot()
+        #expect(before.guests.contains { !$0.vcpus.allSatisfy(\.exits.isEmpty) })
+        check(
+            before, readBack: try pipeline(CTFInput(SessionPaths(path: "\(scratch.path)/out"))).snapshot()
+        ) { vcpu in
+            vcpu.guestTask = nil
+            vcpu.guestTID = nil
+            vcpu.wakeUpReasons = []
+            vcpu.guestRunning = nil
+            vcpu.steal = nil
+        }
+    }
+
+    private func check(
+        _ before: Snapshot, readBack after: Snapshot, leavingOut leaveOut: (inout Snapshot.VCPU) -> Void
+    ) {
+        func comparable(_ snapshot: Snapshot) -> [[Snapshot.VCPU]] {
+            snapshot.guests.map { guest in
+                guest.vcpus.map { vcpu in
+                    var vcpu = vcpu
+                    leaveOut(&vcpu)
+                    return vcpu
+                }
             }
         }
+        #expect(after.window == before.window)
+        #expect(after.guests.map(\.name) == before.guests.map(\.name))
+        #expect(after.sources.map(\.name) == before.sources.map(\.name))
+        #expect(comparable(after) == comparable(before))
     }
 
     // MARK: By hand
