@@ -96,20 +96,22 @@ package final class LiveFeed: @unchecked Sendable {
     // MARK: Thread
 
     private func follow() {
-        var attempts = 0
+        var isAgain = false
+        var lastProblem = ""
         var reason: (text: String, isFailure: Bool) = ("drained", false)
         while true {
             do throws(CTFError) {
                 let reader = try LiveReader(url: url)
-                if attempts > 0 { rejoin() }
-                let problem = pump(reader)
-                attempts = 1
+                let problem = pump(reader, isAgain: isAgain) { lastProblem = "" }
+                isAgain = true
                 guard let problem, !isStopping else {
                     if !isStopping { reason = ("the LTTng session ended", false) }
                     break
                 }
                 guard hasOpened else { throw CTFError(problem) }
-                notice("\(problem); trying again every second")
+                // Once, however many tries it takes.
+                if problem != lastProblem { notice("\(problem); trying again every second") }
+                lastProblem = problem
             } catch {
                 guard hasOpened, !isStopping else {
                     set { $0.failure = error }
@@ -130,14 +132,25 @@ package final class LiveFeed: @unchecked Sendable {
     private var hasOpened: Bool { lock.withLock { shared.opening != nil } }
 
     /// Until the session ends or breaks; then why, if it broke.
-    private func pump(_ reader: LiveReader) -> String? {
+    ///
+    /// A relay daemon that is there again is known by its first answer, not before.
+    private func pump(_ reader: LiveReader, isAgain: Bool, answered: () -> Void) -> String? {
+        var hasAnswered = false
+        func noteAnswer() {
+            guard !hasAnswered else { return }
+            hasAnswered = true
+            if isAgain { rejoin() }
+            answered()
+        }
         var pause = LiveFeed.shortestPause
         while !isStopping {
             switch reader.step() {
             case .events(let batches, let watermark):
+                noteAnswer()
                 pause = LiveFeed.shortestPause
                 take(batches, watermark, reader)
             case .waiting:
+                noteAnswer()
                 flushIfRunning()
                 sleep(milliseconds: pause)
                 pause = min(pause * 2, LiveFeed.longestPause)
