@@ -115,7 +115,7 @@ extension ClockMap {
     }
 
     private mutating func beginEpoch(from before: ClockPassage.Former?, begin: HostTime, end: HostTime) {
-        passage = ClockPassage(from: before, begin: begin, end: end, least: promised?.ticks)
+        passage = ClockPassage(from: before, begin: begin, end: end, least: promised?.ticks, after: passage)
         reset()
     }
 

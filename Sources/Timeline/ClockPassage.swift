@@ -38,6 +38,9 @@ struct ClockPassage: Sendable, Codable {
     var end: HostTime
     /// The old clock's last watermark: nothing that it stamped earlier is still to come.
     let least: TraceTicks?
+    /// The passage to the clock before, when that was not over: what was stamped even earlier may still be to come. One or
+    /// none.
+    private let earlier: [ClockPassage]
     private var crossed: [Bool] = []
     private var latest: [TraceTicks] = []
     private(set) var isOver = false
@@ -45,11 +48,16 @@ struct ClockPassage: Sendable, Codable {
     /// For readings of a clock that was never known: years.
     private static let unknownNanoseconds = Int64.max / 4
 
-    init(from former: Former?, begin: HostTime, end: HostTime, least: TraceTicks?) {
+    private static let deepest = 4
+
+    private var depth: Int { 1 + (earlier.first?.depth ?? 0) }
+
+    init(from former: Former?, begin: HostTime, end: HostTime, least: TraceTicks?, after earlier: ClockPassage?) {
+        self.earlier = earlier.map { $0.isOver || $0.depth >= Self.deepest ? [] : [$0] } ?? []
         self.former = former
         self.begin = begin
         self.end = end
-        self.least = least
+        self.least = self.earlier.isEmpty ? least : nil
     }
 
     func isOver(_ cpu: Int) -> Bool { isOver || crossed.indices.contains(cpu) && crossed[cpu] }
@@ -86,7 +94,11 @@ struct ClockPassage: Sendable, Codable {
         _ ticks: TraceTicks, cpu: Int?, isBeforeStepBack: Bool, new: Placed
     ) -> (place: Placed, isNew: Bool) {
         let isNewPossible = new.time.advanced(by: new.boundNanoseconds) >= begin
-        guard let old: Placed = former?.hostTime(ticks, cpu: cpu) else {
+        var before = former?.hostTime(ticks, cpu: cpu)
+        if let earlier = earlier.first, let latest = before {
+            before = earlier.earliest(ticks, cpu: cpu, new: latest)
+        }
+        guard let old: Placed = before else {
             if isNewPossible { return (place: new, isNew: true) }
             return (place: (time: begin, boundNanoseconds: Self.unknownNanoseconds), isNew: false)
         }
