@@ -24,13 +24,18 @@ final class Credit: @unchecked Sendable {
         case closed
     }
 
+    /// The guest's clock may jump meanwhile, by an hour when its machine was paused: a second's wait counts for one.
+    private static let stepMilliseconds = 1_000
+
     /// Waits while the credit is used up, then takes `bytes`; it may go below zero by one frame, so that no frame is too
     /// large for the window.
     func take(_ bytes: Int, timeoutMilliseconds: Int) -> Answer {
-        let deadline = MonotonicClock.deadline(after: Int64(timeoutMilliseconds) * 1_000_000)
+        var left = timeoutMilliseconds
         return lock.withLock {
             while available <= 0, !isClosed {
-                guard lock.wait(until: deadline) else { return isClosed ? .closed : .starved }
+                guard left > 0 else { return .starved }
+                let step = min(left, Self.stepMilliseconds)
+                if !lock.wait(until: MonotonicClock.deadline(after: Int64(step) * 1_000_000)) { left -= step }
             }
             available -= bytes
             return isClosed ? .closed : .taken

@@ -1,10 +1,16 @@
 import Glibc
 
 /// A moment on the monotonic clock until which a call may wait; nil milliseconds: for ever.
+///
+/// A guest's clock can jump while we wait, by an hour when its machine was paused, and then nobody has kept us waiting. So
+/// long waits are made of short ones, each of which counts for no more than it was meant to last.
 struct Deadline {
     private let end: UInt64?
+    private let span: Int
+    private static let stepMilliseconds = 1_000
 
     init(afterMilliseconds milliseconds: Int?) {
+        span = max(0, milliseconds ?? 0)
         guard let milliseconds else {
             end = nil
             return
@@ -21,6 +27,15 @@ struct Deadline {
         guard let end else { return -1 }
         let now = Deadline.now()
         return now >= end ? 0 : Int32(clamping: (end - now) / 1_000_000 + 1)
+    }
+
+    /// The next short wait, when `waited` milliseconds of them are over; nil when it was long enough, -1: for ever.
+    func nextWait(after waited: Int) -> Int32? {
+        guard end != nil else { return -1 }
+        let left = pollMilliseconds
+        if left > 0 { return min(left, Int32(Self.stepMilliseconds)) }
+        // Less than a step too short is not the clock, but how long it takes to be woken.
+        return span - waited > Self.stepMilliseconds ? Int32(Self.stepMilliseconds) : nil
     }
 
     /// For a call that takes a span; nil: for ever.

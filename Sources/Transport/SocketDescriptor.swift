@@ -56,12 +56,15 @@ final class SocketDescriptor: Sendable {
     ///
     /// To be called inside of `use`.
     func wait(for events: Int32, until deadline: Deadline) throws(Errno) -> Wait {
+        var waited = 0
         while true {
+            // What is there at once is taken, however late it is.
+            let next = deadline.nextWait(after: waited)
             var watched = [
                 pollfd(fd: descriptor, events: Int16(truncatingIfNeeded: events), revents: 0),
                 pollfd(fd: wakeDescriptor, events: Int16(truncatingIfNeeded: POLLIN), revents: 0),
             ]
-            let count = poll(&watched, nfds_t(watched.count), deadline.pollMilliseconds)
+            let count = poll(&watched, nfds_t(watched.count), next ?? 0)
             if count < 0 {
                 let error = Errno.last
                 if error.code != EINTR { throw error }
@@ -69,7 +72,9 @@ final class SocketDescriptor: Sendable {
                 return .stopped
             } else if watched[0].revents != 0 {
                 return .ready
-            } else if deadline.isOver {
+            } else if let next {
+                waited += Int(next)
+            } else {
                 return .timedOut
             }
         }
