@@ -110,9 +110,11 @@ struct BatchBuilder: ~Copyable {
         guard let ticks = time(of: message) else { return }
         let thread =
             plan.thread?.value(in: event).map { Int32(truncatingIfNeeded: $0) } ?? ThreadTracker.unknown
+        let flags = plan.flags?.value(in: event).map { UInt8(truncatingIfNeeded: $0) } ?? 0
         let record = records + used
         record.initializeMemory(as: UInt8.self, repeating: 0, count: plan.fixedBytes)
         record.storeBytes(of: plan.kernelID, as: UInt16.self)
+        record.storeBytes(of: flags, toByteOffset: 2, as: UInt8.self)
         record.storeBytes(of: thread, toByteOffset: 4, as: Int32.self)
         var length = plan.fixedBytes
         if let payload = bt_event_borrow_payload_field_const(event) {
@@ -128,7 +130,7 @@ struct BatchBuilder: ~Copyable {
             EventHeader(
                 ticks: ticks, offset: UInt32(truncatingIfNeeded: used),
                 length: UInt32(truncatingIfNeeded: length),
-                pid: thread, typeIndex: plan.typeIndex, flags: 0, preemptCount: 0))
+                pid: thread, typeIndex: plan.typeIndex, flags: flags, preemptCount: 0))
         used += length
     }
 

@@ -25,8 +25,7 @@ enum CTFRelations {
             if guest.facts.environment[CTFMark.timeLine] == machines[host].facts.bootID,
                 !guest.facts.bootID.isEmpty
             {
-                machines[index].set(
-                    identity(guest.survey.first, bound: guest.survey.statedBoundNanoseconds))
+                machines[index].set(identity(guest.survey))
                 if let pid = guest.facts.environment[CTFMark.vmmPID].flatMap({ Int32($0) }) {
                     records.append(.link(guest.id, vmmPID: pid, evidence: "the export says so"))
                 }
@@ -72,15 +71,16 @@ enum CTFRelations {
             matches.map { match in (match, guest.times[match.cpu] ?? [], host.threads[match.tid]?.windows ?? []) })
     }
 
-    private static func identity(_ ticks: TraceTicks?, bound: Int64) -> GivenClock {
-        let ticks = ticks ?? TraceTicks(0)
-        return GivenClock(
-            knots: [
-                .init(
-                    ticks: ticks, host: HostTime(nanoseconds: Int64(clamping: ticks.rawValue)),
-                    boundNanoseconds: bound)
-            ],
-            nanosecondsPerTick: 1, method: "the host's time line")
+    /// The same from its first event to its last: a bound grows only where nothing is known.
+    private static func identity(_ survey: TraceSurvey) -> GivenClock {
+        var ends = [survey.first ?? TraceTicks(0)]
+        if let last = survey.last, last > ends[0] { ends.append(last) }
+        let knots = ends.map {
+            GivenClock.Knot(
+                ticks: $0, host: HostTime(nanoseconds: Int64(clamping: $0.rawValue)),
+                boundNanoseconds: survey.statedBoundNanoseconds)
+        }
+        return GivenClock(knots: knots, nanosecondsPerTick: 1, method: "the host's time line")
     }
 
     /// What the machines believed the time of day to be; nil when one did not know.

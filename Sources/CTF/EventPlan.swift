@@ -36,6 +36,8 @@ struct EventPlan {
     /// Where the event itself tells the current thread, and its CPU.
     let thread: Source?
     let cpu: Source?
+    /// Where it tells ftrace's flags: in exports of our own and in traces of perf.
+    let flags: Source?
 
     /// Marks the number of a variant's option in a path.
     static let isOption = UInt64(1) << 63
@@ -71,6 +73,7 @@ struct EventPlan {
         var paths: [UInt64] = []
         let thread: Source?
         let cpu: Source?
+        let flags: Source?
 
         init(_ eventClass: OpaquePointer) {
             let name = bt_event_class_get_name(eventClass).map { String(cString: $0) }
@@ -93,6 +96,7 @@ struct EventPlan {
                 ?? Self.source("common_pid", in: payload, .payload)
                 ?? Self.source("perf_tid", in: payload, .payload)
             cpu = find(["cpu_id"]) ?? Self.source("perf_cpu", in: payload, .payload)
+            flags = find([CTFMark.flags]) ?? Self.source(CTFMark.flags, in: payload, .payload)
             if let payload { add(structure: payload, path: [], prefix: "") }
         }
 
@@ -187,6 +191,7 @@ struct EventPlan {
         fixedBytes = shape.format.fixedBytes
         thread = shape.thread
         cpu = shape.cpu
+        flags = shape.flags
     }
 }
 

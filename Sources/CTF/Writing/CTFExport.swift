@@ -133,6 +133,8 @@ enum CTFMark {
     static let end = "tandem_end"
     /// A field of each packet's context: how far its events may be from their true place, at most.
     static let bound = "tandem_clock_bound"
+    /// A context of each event, under the kernel's name for it: whether an interrupt handler was at work, and more.
+    static let flags = "common_flags"
     /// The source's name.
     static let name = "tandem_name"
     /// Of the host: how its kernel prints `kvm_exit`, where the names of the exit reasons are. CTF has no place for it.

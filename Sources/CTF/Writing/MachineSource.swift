@@ -104,11 +104,11 @@ final class MachineSource {
         bt_stream_class_set_assigns_automatic_stream_id(streamClass, 0)
         bt_stream_class_set_supports_packets(streamClass, 1, 1, 1)
         bt_stream_class_set_supports_discarded_events(streamClass, 1, 1)
-        // LTTng's names: the CPU of a packet, and the context "tid" of each event.
-        try add(["cpu_id", CTFMark.bound], isSigned: false, bits: [32, 64], traceClass, what) {
+        // LTTng's names: the CPU of a packet, and the context "tid" of each event. It has none for ftrace's flags.
+        try add([("cpu_id", false, 32), (CTFMark.bound, false, 64)], traceClass, what) {
             bt_stream_class_set_packet_context_field_class(streamClass, $0).rawValue == 0
         }
-        try add(["tid"], isSigned: true, bits: [32], traceClass, what) {
+        try add([("tid", true, 32), (CTFMark.flags, false, 8)], traceClass, what) {
             bt_stream_class_set_event_common_context_field_class(streamClass, $0).rawValue == 0
         }
         for format in machine.formats.formats {
@@ -135,12 +135,12 @@ final class MachineSource {
     }
 
     private func add(
-        _ names: [String], isSigned: Bool, bits: [UInt64], _ traceClass: OpaquePointer, _ what: String,
+        _ integers: [(name: String, isSigned: Bool, bits: UInt64)], _ traceClass: OpaquePointer, _ what: String,
         to place: (OpaquePointer) -> Bool
     ) throws(CTFError) {
         guard let structure = bt_field_class_structure_create(traceClass) else { throw .library(what) }
         defer { bt_field_class_put_ref(structure) }
-        for (name, bits) in zip(names, bits) {
+        for (name, isSigned, bits) in integers {
             let member =
                 isSigned
                 ? bt_field_class_integer_signed_create(traceClass) : bt_field_class_integer_unsigned_create(traceClass)
@@ -281,6 +281,9 @@ final class MachineSource {
             let tid = bt_field_structure_borrow_member_field_by_index(context, 0)
         {
             bt_field_integer_signed_set_value(tid, Int64(header.pid))
+            if let flags = bt_field_structure_borrow_member_field_by_index(context, 1) {
+                bt_field_integer_unsigned_set_value(flags, UInt64(header.flags))
+            }
         }
         queue[0].records.withUnsafeBytes { plan.fill(event, header, in: $0, scratch: &scratch) }
         return message
