@@ -10,9 +10,17 @@ struct GuestRunning: Sendable, Codable {
     private(set) var idle: Int64 = 0
     private(set) var unknown: Int64 = 0
     private(set) var uncertain: Int64 = 0
-    var isUncertainNow = false
+    /// Before then, the last switch told may not have happened yet: it is closer than the clock's error.
+    private var uncertainUntil = Int64.min
 
-    mutating func add(_ piece: Overlay, of kind: Kind) {
+    mutating func switched(at time: Int64, boundNanoseconds: Int64) {
+        let (until, isTooLate) = time.addingReportingOverflow(boundNanoseconds)
+        uncertainUntil = isTooLate ? .max : until
+    }
+
+    func isUncertain(at time: Int64) -> Bool { time < uncertainUntil }
+
+    mutating func add(_ piece: borrowing Overlay, of kind: Kind) {
         let time = piece.times[Int(VCPUState.running.rawValue)] &+ piece.times[Int(VCPUState.onCPU.rawValue)]
         switch kind {
         case .busy: busy &+= time

@@ -44,7 +44,7 @@ extension Analyzer {
         running.add(present, of: source.cpus.indices.contains(number) ? source.kind(on: number) : .unknown)
         row.guestRunning = Snapshot.GuestRunning(
             busyNanoseconds: running.busy, idleNanoseconds: running.idle, unknownNanoseconds: running.unknown,
-            uncertainNanoseconds: running.uncertain, isUncertainNow: running.isUncertainNow)
+            uncertainNanoseconds: running.uncertain, isUncertainNow: running.isUncertain(at: now))
     }
 
     private func detail(_ vcpu: VCPU, _ names: CulpritNames) -> String? {

@@ -307,7 +307,7 @@ struct VCPU: Sendable, Codable {
         guard followsTasks else { return }
         overlay.switched(in: state, at: time, exit: exits.exit(of: currentExit), bound: boundNanoseconds)
         guestRunning.add(overlay, of: kind)
-        guestRunning.isUncertainNow = state != .running || time &- since < boundNanoseconds
+        guestRunning.switched(at: time, boundNanoseconds: boundNanoseconds)
     }
 
     /// The next task is current from here on; nil when it is not known which.

@@ -136,7 +136,7 @@ struct GuestSections {
         return Section(room) { width in
             var lines = table.lines(width: width, firstTitleStyle: .strong)
             if running.isUncertainNow {
-                lines.append(Line("now: the clock cannot tell which task", .notice).cut(to: width))
+                lines.append(Line("now: switched within the clock's error", .notice).cut(to: width))
             }
             return lines
         }

@@ -82,17 +82,37 @@ struct VictimTests {
         #expect(try task(130, teller).believedNanoseconds == 0)
     }
 
-    @Test(arguments: [(Int64(0), Int64(0), false), (6, 5, true), (11, 15, true)])
+    @Test(arguments: [(Int64(0), Int64(0)), (6, 0), (11, 10)])
     func `time between a switch and an exit closer than the clock's bound is uncertain`(
-        bound: Int64, uncertain: Int64, isUncertainNow: Bool
+        bound: Int64, uncertain: Int64
     ) throws {
         var teller = Teller()
         teller.boundNanoseconds = bound
         teller.tell([(0, 0, .identified(machine(threads: [31])))] + running + [(0, 30, .exit(31, ept))])
         let guest = try #require(try teller.vcpu(31).guestRunning)
         // 15 to 20 is the unknown task's, 20 to 30 the first one's.
-        #expect(guest.uncertainNanoseconds == (bound > 10 ? 10 : 0))
-        #expect(guest.isUncertainNow == isUncertainNow)
+        #expect(guest.uncertainNanoseconds == uncertain)
+    }
+
+    @Test(
+        arguments: [
+            (0, [false, false]), (1, [false, false]), (6, [true, false]), (11, [true, true]), (.max, [true, true]),
+        ] as [(Int64, [Bool])])
+    func `the present task is uncertain while its switch is closer than the clock's bound, whatever the vCPU does`(
+        bound: Int64, expected: [Bool]
+    ) throws {
+        // Switched at 20 while the vCPU runs, and at 30 while it is in the hypervisor; looked at 5 and 10 later.
+        for (steps, switched) in [
+            (running, 20), (running + [(0, 25, .exit(31, ept)), (0, 30, .guestSwitched(130, 131))], 30),
+        ] {
+            var teller = Teller()
+            teller.boundNanoseconds = bound
+            teller.tell([(0, 0, .identified(machine(threads: [31])))] + steps)
+            for (later, isUncertain) in zip([Int64(5), 10], expected) {
+                teller.tell([(0, Int64(switched) + later, .time)])
+                #expect(try teller.vcpu(31).guestRunning?.isUncertainNow == isUncertain)
+            }
+        }
     }
 
     @Test

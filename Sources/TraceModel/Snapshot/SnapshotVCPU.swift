@@ -107,7 +107,7 @@ extension Snapshot {
         /// Part of the two first in which the clock's error may have put a guest's switch on the wrong side of an entry or
         /// exit: the events that decide are closer to each other than the bound.
         package var uncertainNanoseconds: Int64
-        /// The present guest task is decided by such events.
+        /// The guest's last switch is closer to the present than the clock's error: the task before it may still be current.
         package var isUncertainNow: Bool
 
         package init(
