@@ -28,6 +28,8 @@ package struct Analyzer: Sendable, Codable {
     private let latest: Int64
 
     var host = HostBinding()
+    /// When its first event was.
+    private var hostSince: Int64?
     var exitReasonName = ExitReasonNaming()
     var hostNames = TaskNames()
     var kernelThreads = KernelThreads()
@@ -146,7 +148,10 @@ package struct Analyzer: Sendable, Codable {
     }
 
     private mutating func applyHost(_ batch: EventBatch, _ times: [HostTime], _ range: Range<Int>) {
-        if !range.isEmpty { endLoss(cpu: batch.cpu) }
+        if !range.isEmpty {
+            if hostSince == nil { hostSince = bounded(times[range.lowerBound]) }
+            endLoss(cpu: batch.cpu)
+        }
         let records = batch.records.span.bytes
         for index in range {
             let time = bounded(times[index])
@@ -206,7 +211,15 @@ package struct Analyzer: Sendable, Codable {
 
     /// What cannot be known with the events that are there, and why: plain sentences.
     package var limits: [String] {
-        host.limits + emulationLimits + guests.compactMap(\.limit)
+        host.limits + [lateHostLimit].compactMap(\.self) + emulationLimits + guests.compactMap(\.limit)
+    }
+
+    /// Traces of a host and its guests that are brought together afterwards seldom begin at the same time. Worth a sentence
+    /// from a hundredth of the time on.
+    private var lateHostLimit: String? {
+        let milliseconds = ((hostSince ?? start) - start) / 1_000_000
+        guard milliseconds > 0, milliseconds >= (now - start) / 100_000_000 else { return nil }
+        return "nothing of the host was traced in the first \(milliseconds) ms: what its vCPUs did then is unknown"
     }
 
     func bounded(_ time: HostTime) -> Int64 { min(max(time.nanoseconds, start), latest) }

@@ -100,6 +100,19 @@ struct DegradedTests {
     }
 
     @Test
+    func `a host whose trace begins later than the session is said to, while that matters`() {
+        var teller = Teller()
+        teller.tell([(0, 0, .identified(machine(threads: [31]))), (0, 2_060_000_000, .switched(30, 31))])
+        teller.tell([(0, 12_000_000_000, .time)])
+        #expect(
+            teller.analyzer.limits == [
+                "nothing of the host was traced in the first 2060 ms: what its vCPUs did then is unknown"
+            ])
+        teller.tell([(0, 300_000_000_000, .time)])
+        #expect(teller.analyzer.limits == [])
+    }
+
+    @Test
     func `without kvm_userspace_exit it is said that emulation counts as hypervisor`() {
         #expect(Teller(without: ["kvm_userspace_exit"]).analyzer.limits.count == 1)
     }
