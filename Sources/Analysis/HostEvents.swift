@@ -71,7 +71,16 @@ extension Analyzer {
     /// The vCPU's thread is on `cpu`, though nothing told that it came there.
     private mutating func find(_ slot: Int, on cpu: Int, at time: Int64) {
         stopWaiting(slot, at: time)
+        leaveOther(cpu, slot)
         vcpus[slot].found(on: Int32(cpu), at: time)
+    }
+
+    /// The vCPU's thread is on `cpu`. Nobody is on two CPUs: when it was believed to be on another one, how it left that is
+    /// missing there, and what it did since that CPU's last event is not known.
+    private mutating func leaveOther(_ cpu: Int, _ slot: Int) {
+        let other = vcpus[slot].cpu
+        guard other != VCPU.nowhere, other != Int32(cpu) else { return }
+        vcpus[slot].lost(at: cpus[Int(other)].lastEvent)
     }
 
     /// Whether the event on `cpu` may still change the vCPU. One that comes after later events of the same vCPU takes
@@ -127,6 +136,7 @@ extension Analyzer {
             vcpus[entering].comm = nextComm
             stopWaiting(entering, at: time)
             vcpus[entering].switchedIn(on: Int32(cpu), at: time)
+            leaveOther(cpu, entering)
         }
         return true
     }

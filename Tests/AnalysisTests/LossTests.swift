@@ -138,6 +138,21 @@ struct LossTests {
         #expect(culprits.map { "\($0.name) \($0.nanoseconds)" } == ["thread-900 40", "swapper 10"])
     }
 
+    @Test(arguments: [Happening.switched(0, 31), .entry(31)])
+    func `a vCPU that comes onto a CPU while it is believed on another is unknown since that one's last event`(
+        arrival: Happening
+    ) throws {
+        let teller = check(
+            [
+                (0, 10, .switched(30, 31)), (0, 15, .exit(31, hlt)), (0, 16, .entry(31)), (0, 20, .other(31)),
+                (1, 60, arrival), (0, 70, .lost()), (0, 80, .other(30)),
+            ], [:])
+        let times = try teller.vcpu(31).times
+        #expect([times[.running], times[.hypervisor], times[.polling]].reduce(0, +) == 10 + 20)
+        #expect(times[.polling] == 1)
+        #expect(times[.unknown] == 10 + 40)
+    }
+
     @Test
     func `late events of a CPU that the vCPU has left long ago mean nothing`() {
         let teller = check(

@@ -97,14 +97,14 @@ struct Oracle {
     /// The states of one vCPU thread from the start to the end, without gaps.
     func states(of tid: Int32, knownFrom: Int64) -> (spans: [StateSpan], preemptions: UInt64, wakeups: UInt64) {
         var story = ThreadStory(tid: tid, start: knownFrom)
-        var lastEvent: [Int: Int64] = [:]
-        for step in steps where !step.happening.isGuests && step.at >= knownFrom {
-            if case .lost = step.happening {
-                story.lost(on: step.cpu, at: max(knownFrom, lastEvent[step.cpu] ?? .min))
-                continue
+        for step in steps where !step.happening.isGuests {
+            if step.at < knownFrom {
+                story.pass(step)
+            } else if case .lost = step.happening {
+                story.lost(on: step.cpu)
+            } else {
+                story.tell(step)
             }
-            story.tell(step)
-            lastEvent[step.cpu] = step.at
         }
         return (story.spans(until: end), story.preemptions, story.wakeups)
     }

@@ -1,7 +1,7 @@
 /// A kernel that schedules vCPUs of two machines and other threads over a few CPUs, at random but by the rules.
 ///
 /// What it writes could have been written by a real one: nobody runs on two CPUs, switches chain, guests write events in
-/// guest mode only. Now and then a stretch of one CPU's events is lost.
+/// guest mode only. Now and then a stretch of one CPU's events is lost, while the other CPUs go on telling theirs.
 struct SimulatedKernel {
     enum Place: Equatable {
         case running(Int)
@@ -26,7 +26,8 @@ struct SimulatedKernel {
     private var places: [Int32: Place] = [:]
     private var modes: [Int32: Mode] = [:]
     private var guestTasks: [Int: Int32] = [:]
-    private var isHidden = false
+    /// The CPU whose events are being lost.
+    private var hidden: Int?
 
     init(seed: UInt64, events: Int, losses: Bool, start: Int64) {
         random = SeededGenerator(seed: seed)
@@ -50,7 +51,7 @@ struct SimulatedKernel {
 
     private mutating func write(_ cpu: Int, _ happening: Happening) {
         if chance(3) { now += 0 } else { now += .random(in: 1...40, using: &random) }
-        guard !isHidden else { return }
+        guard cpu != hidden else { return }
         observations.append(Observation(cpu: cpu, at: now, current: current[cpu], happening: happening))
     }
 
@@ -58,9 +59,9 @@ struct SimulatedKernel {
     private mutating func lose() {
         let cpu = Int.random(in: 0..<cpuCount, using: &random)
         write(cpu, .other(current[cpu]))
-        isHidden = true
-        for _ in 0..<Int.random(in: 0...12, using: &random) { step(on: cpu) }
-        isHidden = false
+        hidden = cpu
+        for _ in 0..<Int.random(in: 0...12, using: &random) { step(on: .random(in: 0..<cpuCount, using: &random)) }
+        hidden = nil
         observations.append(Observation(cpu: cpu, at: now, current: current[cpu], happening: .lost()))
         write(cpu, .other(current[cpu]))
     }
@@ -80,7 +81,9 @@ struct SimulatedKernel {
         guard Self.vcpus.contains(tid) else { return leave(cpu) }
         switch modes[tid] ?? .host {
         case .guest:
-            if !isHidden, let number = Self.heard.firstIndex(of: tid), chance(2) { return guestSwitch(number, on: cpu) }
+            if cpu != hidden, let number = Self.heard.firstIndex(of: tid), chance(2) {
+                return guestSwitch(number, on: cpu)
+            }
             modes[tid] = .host
             write(cpu, .exit(tid, exit(of: tid)))
         case .host where chance(8):
@@ -124,11 +127,10 @@ struct SimulatedKernel {
     private mutating func wake(from cpu: Int) {
         let sleepers = places.filter { $0.value == .sleeping }.keys.sorted()
         guard let tid = sleepers.randomElement(using: &random) else { return }
-        // A hidden wake-up must stay on the CPU whose events are lost: others' events would tell what nobody knows.
-        let target = isHidden ? cpu : Int.random(in: 0..<cpuCount, using: &random)
+        let target = Int.random(in: 0..<cpuCount, using: &random)
         places[tid] = .queued(target)
         write(cpu, .waking(tid, on: target))
-        guard !isHidden, chance(3) else { return }
+        guard chance(3) else { return }
         let chosen = Int.random(in: 0..<cpuCount, using: &random)
         places[tid] = .queued(chosen)
         write(cpu, .wakeup(tid, on: chosen))

@@ -41,6 +41,10 @@ struct ThreadStory {
     private var exitNumber = 0
     private(set) var preemptions: UInt64 = 0
     private(set) var wakeups: UInt64 = 0
+    /// The last event of each CPU, and when it last had another thread: there, what it is to blame for is settled.
+    private var lastEvents: [Int: Int64] = [:]
+    private var lastTurns: [Int: Int64] = [:]
+    private var hasOccupant: Set<Int> = []
 
     init(tid: Int32, start: Int64) {
         self.tid = tid
@@ -54,19 +58,40 @@ struct ThreadStory {
             Chapter(at: time, state: state, exit: exit, exitNumber: exit == nil ? nil : exitNumber, queue: queue))
     }
 
-    /// Events of `cpu` are missing from `time` on. Only a thread that is known to be on another CPU cannot have been
-    /// touched by what they told.
-    mutating func lost(on cpu: Int, at time: Int64) {
+    /// Events of `cpu` are missing since its last one. Only a thread that is known to be on another CPU cannot have been
+    /// touched by what they told; and what other CPUs have settled meanwhile stays.
+    mutating func lost(on cpu: Int) {
+        hasOccupant.remove(cpu)
         if let position, position != cpu { return }
+        loseSight(since: lastEvents[cpu])
+    }
+
+    private mutating func loseSight(since time: Int64?) {
+        let open = chapters[chapters.count - 1]
+        let settled = max(open.at, open.queue.flatMap { lastTurns[$0] } ?? .min)
         position = nil
         outside = .hypervisor
         sleep = .unknown
         exit = nil
-        begin(.unknown, at: max(time, chapters[chapters.count - 1].at))
+        begin(.unknown, at: max(time ?? .min, settled))
+    }
+
+    /// What happened before anything is known of the thread.
+    mutating func pass(_ step: Observation) {
+        if case .lost = step.happening {
+            hasOccupant.remove(step.cpu)
+            return
+        }
+        if hasOccupant.insert(step.cpu).inserted { lastTurns[step.cpu] = step.at }
+        if case .switched = step.happening { lastTurns[step.cpu] = step.at }
+        lastEvents[step.cpu] = step.at
     }
 
     mutating func tell(_ step: Observation) {
+        defer { pass(step) }
         if step.current == tid, position != step.cpu {
+            // Nobody is on two CPUs: how it left the one where it was is missing there.
+            if let position { loseSight(since: lastEvents[position]) }
             // It writes events, so it is here; since when, and doing what, no event told.
             position = step.cpu
             lastCPU = step.cpu
@@ -76,19 +101,20 @@ struct ThreadStory {
         case .switched(let previous, let next, let previousState):
             if previous == tid { switchedOut(step, isRunnable: previousState == 0 || previousState & 0x100 != 0) }
             if next == tid {
+                if let position { loseSight(since: lastEvents[position]) }
                 position = step.cpu
                 lastCPU = step.cpu
                 begin(outside, at: step.at)
             }
         case .waking(tid, let target), .wakeup(tid, let target):
             if state.isReady {
-                begin(state, at: step.at, queue: target)
+                move(to: target, at: step.at)
             } else if position == nil {
                 wakeups += 1
                 begin(.waking, at: step.at, queue: target)
             }
         case .migrated(tid, let target):
-            if state.isReady { begin(state, at: step.at, queue: target) }
+            if state.isReady { move(to: target, at: step.at) }
         case .entry(tid, _):
             outside = .hypervisor
             sleep = .unknown
@@ -107,6 +133,10 @@ struct ThreadStory {
             begin(.userspace, at: step.at)
         default: break
         }
+    }
+
+    private mutating func move(to queue: Int, at time: Int64) {
+        if chapters[chapters.count - 1].queue != queue { begin(state, at: time, queue: queue) }
     }
 
     private mutating func switchedOut(_ step: Observation, isRunnable: Bool) {
