@@ -4,6 +4,9 @@
 /// wrongly. The true time lies within ± the bound: an event shortly after an exit may belong before it, and one shortly
 /// before an entry may belong after it. The second kind waits here until an entry comes in time, or cannot any more.
 /// Events that wait together are judged by the first of them.
+///
+/// What is proved counts from the next entry on: when host events turn out to be missing, it may have been an entry, and
+/// nothing was proved.
 struct Containment: Sendable, Codable {
     private var leftAt = Int64.min
     private var waiting: UInt64 = 0
@@ -20,8 +23,14 @@ struct Containment: Sendable, Codable {
         waiting = 0
     }
 
-    /// An event outside of guest mode. Returns how many were proved wrong since the last call.
-    mutating func outside(at time: Int64, boundNanoseconds: Int64) -> UInt64 {
+    /// How many were proved to lie outside since the last time this was asked.
+    mutating func takeProved() -> UInt64 {
+        defer { proved = 0 }
+        return proved
+    }
+
+    /// An event outside of guest mode.
+    mutating func outside(at time: Int64, boundNanoseconds: Int64) {
         judge(at: time)
         if leftAt == .min || time &- leftAt > boundNanoseconds {
             if waiting == 0 {
@@ -30,13 +39,16 @@ struct Containment: Sendable, Codable {
             }
             waiting &+= 1
         }
-        return takeProved()
     }
 
-    /// An event inside of guest mode. Returns how many were proved wrong since the last call.
-    mutating func settle(at time: Int64) -> UInt64 {
-        judge(at: time)
-        return takeProved()
+    /// An event inside of guest mode.
+    mutating func inside(at time: Int64) { judge(at: time) }
+
+    /// Host events are missing, and nobody knows when the vCPU entered.
+    mutating func forget() {
+        waiting = 0
+        proved = 0
+        leftAt = .min
     }
 
     private mutating func judge(at time: Int64) {
@@ -45,8 +57,4 @@ struct Containment: Sendable, Codable {
         waiting = 0
     }
 
-    private mutating func takeProved() -> UInt64 {
-        defer { proved = 0 }
-        return proved
-    }
 }

@@ -55,11 +55,7 @@ extension Analyzer {
         let slot = Int(guests[guest].cpus[cpu].vcpu)
         if slot >= 0, vcpus[slot].knowsGuestMode {
             checks.passed(.guestEventContainment)
-            let outside = vcpus[slot].guestEvent(at: time, boundNanoseconds: boundNanoseconds)
-            if outside > 0 {
-                anomalies.add(.guestEventOutsideEntry, outside)
-                checks.violated(.guestEventContainment, outside)
-            }
+            vcpus[slot].guestEvent(at: time, boundNanoseconds: boundNanoseconds)
         }
         let type = Int(header.typeIndex)
         let event = type < guests[guest].binding.events.count ? guests[guest].binding.events[type] : .other

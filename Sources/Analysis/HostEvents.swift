@@ -227,6 +227,11 @@ extension Analyzer {
         checks.passed(.entryExitAlternation)
         if let anomaly = vcpus[slot].entered(on: Int32(cpu), at: time) { missed(anomaly) }
         return true
+        let outside = vcpus[slot].takeEventsOutside()
+        if outside > 0 {
+            anomalies.add(.guestEventOutsideEntry, outside)
+            checks.violated(.guestEventContainment, outside)
+        }
     }
 
     private mutating func exited(

@@ -159,6 +159,7 @@ struct VCPU: Sendable, Codable {
         outside = isHalt && knowsScheduling ? .polling : .hypervisor
         sleepMeaning = isHalt ? .halted : .blocked
         move(to: isHalt && !knowsScheduling ? .halted : outside, at: time)
+        containment.leftGuest(at: since)
         currentExit = exits.count(exit)
         exitSince = since
         handling = 0
@@ -253,6 +254,7 @@ struct VCPU: Sendable, Codable {
     mutating func lost(at time: Int64) {
         hasGaps = true
         move(to: .unknown, at: time, cause: .lost)
+        containment.forget()
         forget()
     }
 
@@ -282,14 +284,17 @@ struct VCPU: Sendable, Codable {
         culprits = CulpritTable()
     }
 
-    /// A guest event of this vCPU. Returns how many were proved by now to lie outside of guest mode.
-    mutating func guestEvent(at time: Int64, boundNanoseconds: Int64) -> UInt64 {
+    /// A guest event of this vCPU.
+    mutating func guestEvent(at time: Int64, boundNanoseconds: Int64) {
         switch state {
-        case .running, .onCPU, .unknown: containment.settle(at: time)
+        case .running, .onCPU, .unknown: containment.inside(at: time)
         case .hypervisor, .userspace, .polling, .preempted, .waking, .halted, .blocked:
             containment.outside(at: time, boundNanoseconds: boundNanoseconds)
         }
     }
+
+    /// How many guest events were proved to lie outside of guest mode, since the last time this was asked.
+    mutating func takeEventsOutside() -> UInt64 { containment.takeProved() }
 
     // MARK: Inputs from the guest's scheduler
 

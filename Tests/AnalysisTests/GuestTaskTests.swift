@@ -79,6 +79,29 @@ struct GuestTaskTests {
     }
 
     @Test
+    func `events outside of guest mode prove nothing when host events turn out to be missing`() {
+        let story: [Step] = [
+            (0, 40, .exit(31, ept)), (0, 50, .guestSwitched(130, 131)), (0, 60, .guestSwitched(131, 132)),
+        ]
+        let end: [Step] = [(0, 80, .exit(31, ept)), (0, 90, .entry(31)), (0, 95, .guestSwitched(132, 133))]
+        let lossless = check(running + story + [(0, 70, .entry(31))] + end, [:])
+        #expect(lossless.analyzer.anomalies[.guestEventOutsideEntry] == 2)
+        let lossy = check(running + story + [(0, 70, .lost())] + end, [:])
+        #expect(lossy.analyzer.anomalies[.guestEventOutsideEntry] == 0)
+    }
+
+    @Test
+    func `after missing events an exit says since when the vCPU is outside, within the clock's error`() {
+        var teller = Teller()
+        teller.boundNanoseconds = 5
+        teller.tell([(0, 0, .identified(machine(threads: [31])))] + running)
+        teller.tell([
+            (0, 40, .lost()), (0, 60, .exit(31, ept)), (0, 64, .guestSwitched(130, 131)), (0, 90, .entry(31)),
+        ])
+        #expect(teller.analyzer.anomalies[.guestEventOutsideEntry] == 0)
+    }
+
+    @Test
     func `without guest mode no event can be out of it`() {
         let teller = check(
             running + [(0, 40, .switched(31, 0, state: 1)), (0, 60, .guestSwitched(130, 131))], [:],
