@@ -76,13 +76,13 @@ extension Analyzer {
             let state = guests[guest].binding.idleState?.value(in: records, of: header)
             guard let state, UInt32(truncatingIfNeeded: state) != .max else { return }
             caused(.halt, by: guest, slot, at: time, boundNanoseconds: boundNanoseconds)
-        case .timer: if slot >= 0 { vcpus[slot].wakeUps.settle(.timer) }
-        case .ipi: if slot >= 0 { vcpus[slot].wakeUps.settle(.ipi) }
+        case .timer: if slot >= 0 { reported(.timer, on: slot) }
+        case .ipi: if slot >= 0 { reported(.ipi, on: slot) }
         case .device:
-            guard slot >= 0, vcpus[slot].wakeUps.openReason != nil,
+            guard slot >= 0, vcpus[slot].wakeUps.isOpen,
                 let reason = guests[guest].binding.reason(of: header, in: records)
             else { return }
-            vcpus[slot].wakeUps.settle(reason)
+            reported(reason, on: slot)
         }
     }
 

@@ -26,6 +26,7 @@ extension Analyzer {
         return machines[machine]?.vectors[vector] ?? .unknown
     }
 
+    @inline(__always)
     private func context(_ header: EventHeader, on cpu: Int, waking slot: Int) -> WakeUps.Reason {
         if header.flags & Self.hardIRQ != 0 { return .timer }
         let waker = Int(cpus[cpu].vcpu)
@@ -66,7 +67,9 @@ extension Analyzer {
         let kvmID = Int32(truncatingIfNeeded: target)
         let own = Int(cpus[cpu].vcpu)
         if own >= 0, vcpus[own].kvmID == kvmID, cpus[cpu].tid == header.pid {
-            reached(own, UInt8(truncatingIfNeeded: vector))
+            // Whom another thread woke accepts its timer's interrupt by chance now: that says nothing of the wake-up.
+            let reason = vcpus[own].wakeUps.openReason
+            if reason == .timer || reason == .unknown { reached(own, UInt8(truncatingIfNeeded: vector)) }
         } else {
             cpus[cpu].accepted(UInt8(truncatingIfNeeded: vector), for: kvmID, by: header.pid)
         }
@@ -84,11 +87,15 @@ extension Analyzer {
     /// answers where the context said nothing.
     private mutating func reached(_ slot: Int, _ vector: UInt8) {
         guard let reason = vcpus[slot].wakeUps.openReason else { return }
-        if reason != .unknown {
-            machines[vcpus[slot].machine]?.vectors.teach(vector, reason)
-        } else if let learned = machines[vcpus[slot].machine]?.vectors[vector] {
-            vcpus[slot].wakeUps.settle(learned)
-        }
+        machines[vcpus[slot].machine]?.vectors.teach(vector, reason)
+        let learned = reason == .unknown ? machines[vcpus[slot].machine]?.vectors[vector] : nil
+        vcpus[slot].wakeUps.reached(by: vector, meaning: learned)
+    }
+
+    /// The guest reports an interrupt on the vCPU in `slot`.
+    mutating func reported(_ reason: WakeUps.Reason, on slot: Int) {
+        guard let vector = vcpus[slot].wakeUps.settle(reason) else { return }
+        machines[vcpus[slot].machine]?.vectors.teach(vector, reason)
     }
 
     mutating func haltPollChanged(_ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int) -> Bool {

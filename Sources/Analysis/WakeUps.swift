@@ -11,26 +11,45 @@ struct WakeUps: Sendable, Codable {
     /// The end of the last halt, as long as better evidence may come: its place in the lists above, and its length.
     private var last = -1
     private var lastHalted: Int64 = 0
+    /// The first interrupt that reached it since; -1 before that.
+    private var firstVector: Int16 = -1
 
     mutating func ended(by reason: Reason, after nanoseconds: Int64, slept: Bool) {
         if slept { self.slept &+= 1 } else { polled &+= 1 }
         last = reason.place
         lastHalted = nanoseconds
+        firstVector = -1
         counts[last] &+= 1
         halted[last] &+= nanoseconds
     }
 
-    /// What the waker's context said, `unknown` after a poll; nil when the question is settled.
-    var openReason: Reason? { last < 0 ? nil : Reason.allCases[last] }
+    /// What the waker's context said, `unknown` after a poll; nil when the question is settled, or an interrupt has come.
+    var openReason: Reason? { last < 0 || firstVector >= 0 ? nil : Reason.allCases[last] }
 
-    /// Evidence that is better than the waker's context; the first piece of it counts.
-    mutating func settle(_ reason: Reason) {
-        guard last >= 0 else { return }
+    /// Whether the guest's own word would still be heard.
+    var isOpen: Bool { last >= 0 }
+
+    /// The first interrupt after the halt, and what it is known to mean where the waker's context told nothing.
+    mutating func reached(by vector: UInt8, meaning reason: Reason?) {
+        firstVector = Int16(vector)
+        if let reason { change(to: reason) }
+    }
+
+    /// The guest's own word, better than the waker's context and than any vector; the first piece of it counts. Returns the
+    /// vector that it explains.
+    mutating func settle(_ reason: Reason) -> UInt8? {
+        guard last >= 0 else { return nil }
+        change(to: reason)
+        last = -1
+        return UInt8(exactly: firstVector)
+    }
+
+    private mutating func change(to reason: Reason) {
         counts[last] &-= 1
         halted[last] &-= lastHalted
-        counts[reason.place] &+= 1
-        halted[reason.place] &+= lastHalted
-        last = -1
+        last = reason.place
+        counts[last] &+= 1
+        halted[last] &+= lastHalted
     }
 
     /// The next halt begins: no evidence that comes from here on is about the last one.
@@ -60,13 +79,26 @@ extension Snapshot.WakeUpReason.Reason {
 ///
 /// A guest gives its devices vectors as it likes, and the numbers of its timer and IPIs changed between kernels (x86
 /// Linux's local timer was 239, now it is 236), so nothing is assumed: a vector means what the context told that
-/// delivered it when there was one, and serves where there is none, as after halt polling or with posted interrupts.
+/// delivered it when there was one, or the guest's own report, and serves where there is none, as after halt polling or with
+/// posted interrupts.
+///
+/// Two interrupts can come at once, and then the wrong one is taught: a vector means what it was taught most (Boyer and
+/// Moore's majority vote, one candidate and its lead).
 struct LearnedVectors: Sendable, Codable {
     private var reasons: [256 of UInt8] = .init(repeating: UInt8.max)
+    private var leads: [256 of UInt8] = .init(repeating: 0)
 
     mutating func teach(_ vector: UInt8, _ reason: WakeUps.Reason) {
         guard reason != .unknown else { return }
-        reasons[Int(vector)] = UInt8(truncatingIfNeeded: WakeUps.Reason.allCases.firstIndex(of: reason) ?? 255)
+        let vector = Int(vector)
+        if Int(reasons[vector]) == reason.place {
+            if leads[vector] < .max { leads[vector] += 1 }
+        } else if leads[vector] > 1 {
+            leads[vector] -= 1
+        } else {
+            reasons[vector] = UInt8(truncatingIfNeeded: reason.place)
+            leads[vector] = 1
+        }
     }
 
     subscript(_ vector: UInt8) -> WakeUps.Reason? {

@@ -70,6 +70,41 @@ struct WakeUpTests {
         #expect(vcpu.halts.polled == 1)
     }
 
+    /// Events of a host that does not tell what runs in interrupt handlers: all its wake-ups are strangers'.
+    @Test
+    func
+        `a timer's interrupt that comes after a device's wake-up teaches nothing, and the guest's word teaches its vector`()
+        throws
+    {
+        func timer(from time: Int64) -> [Step] {
+            halt(from: time) + [(0, time + 50, .waking(31)), (0, time + 60, .switched(0, 31))] + [
+                (0, time + 62, .accepted(vcpu: 0, vector: 236)), (0, time + 65, .entry(31)),
+            ]
+        }
+        let device: [Step] =
+            halt(from: 10) + [(1, 50, .switched(0, 29)), (1, 60, .waking(31)), (0, 70, .switched(0, 31))] + [
+                (0, 72, .accepted(vcpu: 0, vector: 236)), (0, 75, .entry(31)),
+            ]
+        let untaught = device + timer(from: 100)
+        try check(untaught, [.disk: 1, .unknown: 1])
+        let taught = untaught + timer(from: 200) + [(0, 270, .guestTimer)]
+        try check(taught, [.disk: 1, .unknown: 1, .timer: 1])
+        try check(taught + timer(from: 300), [.disk: 1, .unknown: 1, .timer: 2])
+    }
+
+    @Test
+    func `a vector means what it was taught most`() throws {
+        func taught(from time: Int64, by waker: Int32) -> [Step] {
+            halt(from: time) + [
+                (1, time + 40, .switched(0, waker)), (1, time + 45, .accepted(vcpu: 0, vector: 37)),
+                (1, time + 50, .waking(31)), (1, time + 55, .switched(waker, 0)),
+            ] + resume(at: time + 60)
+        }
+        let lessons: [Step] =
+            taught(from: 100, by: 29) + taught(from: 200, by: 29) + taught(from: 300, by: 32)
+        try check(lessons + taught(from: 400, by: 30), [.disk: 3, .ipi: 1], known: [31, 32])
+    }
+
     @Test(arguments: [
         (Happening.guestDevice("virtio0-req.0"), Snapshot.WakeUpReason.Reason.disk),
         (.guestDevice("virtio1-input.0"), .net), (.guestDevice("virtio2"), .unknown), (.guestTimer, .timer),
