@@ -13,6 +13,11 @@ struct Occupant: Sendable, Codable {
 
     /// The idle task. Every CPU has one, `swapper/N`; as a reason to wait they are one and the same.
     static let idle = Occupant(tid: 0, vcpuSerial: 0, comm: Comm("swapper"))
+
+    /// Who is to blame for the waiting of others.
+    ///
+    /// Not asked of the host CPU: for that the compiler would copy the CPU, with counted references to its lists.
+    var culprit: Occupant { tid == 0 ? .idle : self }
 }
 
 /// Who had the CPU while one vCPU was ready, and for how long: a short table that keeps the heaviest.

@@ -86,6 +86,7 @@ struct GuestSource: Sendable, Codable {
     }
 
     /// Where a task ran last; -1 when it never did.
+    @inline(__always)
     func cpu(of tid: Int32) -> Int32 { tid == 0 ? -1 : tasks.cpu(of: tid) }
 
     func task(on cpu: Int) -> (tid: Int32, name: String)? {

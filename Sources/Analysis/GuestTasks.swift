@@ -86,6 +86,7 @@ struct GuestTasks: Sendable, Codable {
         if row >= 0 { rows[Int(row)].holders -= 1 }
     }
 
+    @inline(__always)
     func cpu(of tid: Int32) -> Int32 {
         let row = rowByTID[tid]
         return row < 0 ? -1 : rows[Int(row)].cpu

@@ -69,9 +69,6 @@ struct HostCPU: Sendable, Codable {
     /// The thread that leaves is called so; only a switch tells.
     mutating func name(_ comm: Comm) { occupant.comm = comm }
 
-    /// Who is to blame for the waiting of others.
-    var culprit: Occupant { occupant.tid == 0 ? .idle : occupant }
-
     /// `thread` put an interrupt into the APIC of the vCPU that KVM calls `kvmID`.
     mutating func accepted(_ vector: UInt8, for kvmID: Int32, by thread: Int32) {
         sentVector = vector

@@ -91,6 +91,7 @@ extension Analyzer {
         return !isStale(slot, on: cpu, at: time)
     }
 
+    @inline(__always)
     private func isStale(_ slot: Int, on cpu: Int, at time: Int64) -> Bool {
         let position = vcpus[slot].cpu
         return position != VCPU.nowhere && position != Int32(cpu) && time < vcpus[slot].settled
@@ -135,8 +136,8 @@ extension Analyzer {
         if entering >= 0, isTimely(entering, on: cpu, at: time) {
             vcpus[entering].comm = nextComm
             stopWaiting(entering, at: time)
-            vcpus[entering].switchedIn(on: Int32(cpu), at: time)
             leaveOther(cpu, entering)
+            vcpus[entering].switchedIn(on: Int32(cpu), at: time)
         }
         return true
     }
@@ -226,12 +227,12 @@ extension Analyzer {
         guard let slot = vcpu(header, kvmID: kvmID, on: cpu, at: time), vcpus[slot].knowsGuestMode else { return true }
         checks.passed(.entryExitAlternation)
         if let anomaly = vcpus[slot].entered(on: Int32(cpu), at: time) { missed(anomaly) }
-        return true
         let outside = vcpus[slot].takeEventsOutside()
         if outside > 0 {
             anomalies.add(.guestEventOutsideEntry, outside)
             checks.violated(.guestEventContainment, outside)
         }
+        return true
     }
 
     private mutating func exited(

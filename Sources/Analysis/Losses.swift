@@ -24,7 +24,7 @@ extension Analyzer {
             stopWaiting(slot, at: time)
             vcpus[slot].lost(at: time)
         }
-        let believed = cpus[cpu].culprit
+        let believed = cpus[cpu].occupant.culprit
         for doubt in cpus[cpu].takeDoubts() where vcpus[Int(doubt.slot)].serial == doubt.serial {
             vcpus[Int(doubt.slot)].takeBack(doubt.nanoseconds, from: believed)
         }

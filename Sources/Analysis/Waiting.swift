@@ -18,7 +18,7 @@ extension Analyzer {
         guard vcpus[slot].state.isReady else { return }
         let cpu = Int(vcpus[slot].waitCPU)
         let before = vcpus[slot].settled
-        vcpus[slot].shared(until: time, with: cpu < 0 ? .unknown : cpus[cpu].culprit)
+        vcpus[slot].shared(until: time, with: cpu < 0 ? .unknown : cpus[cpu].occupant.culprit)
         guard cpu >= 0 else { return }
         cpus[cpu].doubt(Int32(slot), serial: vcpus[slot].serial, from: before, until: time)
         let position = vcpus[slot].waitPosition
@@ -40,12 +40,12 @@ extension Analyzer {
     /// The thread on `cpu` leaves: it had the CPU for which the others waited.
     mutating func shareOut(_ cpu: Int, until time: Int64) {
         for index in cpus[cpu].waiting.indices {
-            vcpus[Int(cpus[cpu].waiting[index])].shared(until: time, with: cpus[cpu].culprit)
+            vcpus[Int(cpus[cpu].waiting[index])].shared(until: time, with: cpus[cpu].occupant.culprit)
         }
     }
 
     /// Who has the CPU for which a vCPU waits.
     func culprit(ofQueue waitCPU: Int32) -> Occupant {
-        waitCPU == VCPU.nowhere ? .unknown : cpus[Int(waitCPU)].culprit
+        waitCPU == VCPU.nowhere ? .unknown : cpus[Int(waitCPU)].occupant.culprit
     }
 }
