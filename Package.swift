@@ -140,6 +140,9 @@ let package = Package(
             // Optimized in debug builds too: it writes and compares a million lines of text.
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
 
+        // Counts what a test allocates, by standing before the C library's own functions.
+        .target(name: "AllocationCounting", path: "Tests/AllocationCounting"),
+
         .testTarget(name: "TraceModelTests", dependencies: ["TraceModel"], swiftSettings: strict),
         .testTarget(name: "DecodingTests", dependencies: ["Decoding", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "WireTests", dependencies: ["Wire", "TraceModel"], swiftSettings: strict),
@@ -151,7 +154,8 @@ let package = Package(
             name: "AnalysisTests",
             // The pipeline and its inputs, for recordings of the lab.
             dependencies: [
-                "Analysis", "Collector", "Decoding", "SessionLog", "Timeline", "TraceFiles", "TraceModel", "Wire",
+                "AllocationCounting", "Analysis", "Collector", "Decoding", "SessionLog", "Timeline", "TraceFiles",
+                "TraceModel", "Wire",
             ], swiftSettings: strict),
         .testTarget(
             name: "ViewsTests", dependencies: ["TraceModel", "Views"],

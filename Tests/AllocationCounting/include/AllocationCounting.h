@@ -1,0 +1,4 @@
+#pragma once
+
+/// Blocks that the calling thread has asked the C library for since it began: Swift's objects and arrays are among them.
+unsigned long allocationsOfThisThread(void);
