@@ -8,7 +8,8 @@ package import TraceModel
 /// Fields are printed by name from the event's format, integers in decimal (pointers in hexadecimal), strings as they are.
 /// The kernel's `print fmt` is not interpreted: a name and a number say the same on every kernel.
 ///
-/// Everything that can be prepared per event type is, so that a line is a few loads and stores.
+/// Everything that can be prepared per event type is (`LinePrograms`), and per task too (`TaskHeads`), so that a line is a few
+/// loads and stores.
 package struct EventPrinter {
     package struct Options: Hashable, Sendable {
         /// After the time, how much later than the line before: `--ts-diff`.
@@ -21,234 +22,185 @@ package struct EventPrinter {
         package init() {}
     }
 
-    fileprivate struct Field {
-        enum Kind {
-            case signed(IntegerField), unsigned(IntegerField), pointer(IntegerField), text, dynamic(Int), bytes
-        }
-        var label: [UInt8]
-        var kind: Kind
-        var offset: Int
-        var size: Int
-    }
-
-    fileprivate struct EventType {
-        /// `sched_switch: ` padded.
-        var title: [UInt8]
-        var fields: [Field]
-        /// Bytes of a line, but for the record's own.
-        var room: Int
-        var nextTID: IntegerField?
-        var nextComm: CommField?
-    }
-
     fileprivate struct Source {
         var id: SourceID
-        var label: [UInt8]
-        var formats: FormatTable
-        /// Made when the first event of a type comes: a kernel has thousands, of which a trace has a few.
-        var types: [EventType?]
-        var isSwapped: Bool
-        var comms: [Int32: Comm] = [:]
+        var name: [UInt8]
+        /// Right-aligned among those of the other sources, with a colon; longer by `LineCursor.overrun` bytes.
+        var label: [UInt8] = []
+        var programs: LinePrograms
+        var tasks = TaskHeads()
     }
 
     private let options: Options
     private var sources: [Source] = []
-    private var labelWidth = 0
     private var previous: HostTime?
-
-    private static let commWidth = 16
-    private static let titleWidth = 21
-    /// More than the parts of a line before its fields can take.
-    private static let headBytes = 256
-    /// More than a field's value takes, for strings beside their bytes.
-    private static let fieldBytes = 24
 
     package init(options: Options) { self.options = options }
 
     package mutating func open(
         _ id: SourceID, name: String, formats: FormatTable, tasks: [(tid: Int32, comm: Comm)]
     ) {
-        let swapped = formats.byteOrder != .native
-        var source = Source(
-            id: id, label: Array(name.sanitized.utf8.prefix(64)),
-            formats: formats, types: Array(repeating: nil, count: formats.formats.count), isSwapped: swapped)
-        for task in tasks { source.comms[task.tid] = task.comm }
+        var source = Source(id: id, name: Array(name.sanitized.utf8.prefix(64)), programs: LinePrograms(formats))
+        for task in tasks { source.tasks.learn(task.tid, task.comm) }
         sources.removeAll { $0.id == id }
         sources.append(source)
-        labelWidth = sources.map(\.label.count).max() ?? 0
-    }
-
-    fileprivate static func type(_ format: EventFormat, _ order: ByteOrder) -> EventType {
-        var title = Array("\(format.name.sanitized):".utf8.prefix(120))
-        repeat { title.append(UInt8(ascii: " ")) } while title.count < titleWidth
-        let fields = format.fields.map { field in
-            Field(
-                label: Array(" \(field.name.sanitized)=".utf8.prefix(80)), kind: kind(field, order),
-                offset: field.offset,
-                size: field.size)
-        }
-        return EventType(
-            title: title, fields: fields, room: fields.reduce(headBytes) { $0 + $1.label.count + fieldBytes },
-            nextTID: IntegerField("next_pid", of: format, byteOrder: order),
-            nextComm: CommField("next_comm", of: format))
-    }
-
-    private static func kind(_ field: EventField, _ order: ByteOrder) -> Field.Kind {
-        switch field.kind {
-        case .text: return .text
-        case .dynamic: return .dynamic(0)
-        case .relativeDynamic: return .dynamic(field.offset + field.size)
-        case .bytes: return .bytes
-        case .integer:
-            guard let bound = IntegerField(field, byteOrder: order) else { return .bytes }
-            if field.type.contains("*") || field.type == "unsigned long" { return .pointer(bound) }
-            return field.isSigned ? .signed(bound) : .unsigned(bound)
+        let width = sources.map(\.name.count).max() ?? 0
+        for index in sources.indices {
+            let name = sources[index].name
+            sources[index].label =
+                Array(repeating: UInt8(ascii: " "), count: width - name.count) + name + Array(": ".utf8)
+                + Array(repeating: 0, count: LineCursor.overrun)
         }
     }
 
     /// The place of a source in what `print` takes; nil when it was never opened.
-    package func place(of id: SourceID) -> Int? { sources.firstIndex { $0.id == id } }
+    package func place(of id: SourceID) -> Int? {
+        // Without a closure, which would be given a copy of every source.
+        for place in sources.indices where sources[place].id == id { return place }
+        return nil
+    }
 
-    package func name(of place: Int) -> String { String(decoding: sources[place].label, as: UTF8.self) }
+    package func name(of place: Int) -> String { String(decoding: sources[place].name, as: UTF8.self) }
 
     /// The name of a task, as far as the events told it.
-    package func comm(_ tid: Int32, of place: Int) -> String { sources[place].comms[tid]?.text ?? "" }
+    package func comm(_ tid: Int32, of place: Int) -> String { sources[place].tasks.comm(tid)?.text ?? "" }
 
     /// One line for one event.
     package mutating func print(
         _ header: EventHeader, in records: borrowing RawSpan, cpu: Int, at time: HostTime, of place: Int,
         into buffer: inout LineBuffer
     ) {
-        guard sources.indices.contains(place), let type = sources[place].type(Int(header.typeIndex)) else { return }
-        let source = sources[place]
-        let comm = header.pid == 0 ? nil : source.comms[header.pid]
-        let length = Int(header.length)
-        let start = Int(header.offset)
-        // Every byte of a record is printed as three at most.
-        buffer.line(room: type.room &+ 4 &* length) { line in
-            putHead(source, header, comm, cpu, time, &line)
-            line.put(type.title)
-            for field in type.fields {
-                guard field.offset &+ field.size <= length else { continue }
-                line.put(field.label)
-                switch field.kind {
-                case .signed(let bound): line.put(signed: bound.value(in: records, of: header) ?? 0)
-                case .unsigned(let bound):
-                    line.put(UInt64(bitPattern: bound.value(in: records, of: header) ?? 0))
-                case .pointer(let bound):
-                    line.put(hex: UInt64(bitPattern: bound.value(in: records, of: header) ?? 0))
-                case .text: putText(records, start &+ field.offset, field.size, &line)
-                case .dynamic(let base):
-                    let word = EventPrinter.word(records, start &+ field.offset, source.isSwapped)
-                    let (at, size) = (base &+ Int(word & 0xffff), Int(word >> 16))
-                    if field.size == 4, at &+ size <= length { putText(records, start &+ at, size, &line) }
-                case .bytes: putBytes(records, start &+ field.offset, field.size, &line)
-                }
-            }
-            line.put(UInt8(ascii: "\n"))
-        }
-        if let tid = type.nextTID?.value(in: records, of: header),
-            let next = type.nextComm?.value(in: records, of: header)
-        {
-            sources[place].learn(Int32(truncatingIfNeeded: tid), next)
-        }
-        previous = time
+        guard sources.indices.contains(place) else { return }
+        let difference = options.showsDifference ? previous.map { time - $0 } ?? 0 : nil
+        let shown = options.isRaw ? nil : options.origin.map { time - $0 } ?? time.nanoseconds
+        if sources[place].print(header, in: records, cpu: cpu, at: shown, difference, into: &buffer) { previous = time }
     }
 
     /// A line for a gap in the events of one CPU.
     package mutating func print(_ loss: LossMark, cpu: Int, of place: Int, into buffer: inout LineBuffer) {
         guard sources.indices.contains(place) else { return }
-        let source = sources[place]
-        buffer.line(room: EventPrinter.headBytes) { line in
-            line.put(source.label, width: labelWidth)
-            line.put(Array(":  CPU:\(cpu) [\(loss.count.map { "\($0) " } ?? "")EVENTS DROPPED]\n".utf8))
+        var text = Array(" CPU:\(cpu) [\(loss.count.map { "\($0) " } ?? "")EVENTS DROPPED]\n".utf8)
+        let count = text.count
+        text += Array(repeating: 0, count: LineCursor.overrun)
+        buffer.line(room: LinePrograms.headBytes) { line in
+            sources[place].putLabel(&line)
+            text.withUnsafeBytes { bytes in
+                if let start = bytes.baseAddress { line.put(padded: start, count) }
+            }
+        }
+    }
+}
+
+extension EventPrinter.Source {
+    @inline(__always)
+    fileprivate func putLabel(_ line: inout LineCursor) {
+        label.withUnsafeBytes { bytes in
+            if let start = bytes.baseAddress { line.put(padded: start, bytes.count &- LineCursor.overrun) }
         }
     }
 
+    /// Without a time, the clock's own reading is shown. False when there is no such type.
     @inline(__always)
-    private func putHead(
-        _ source: Source, _ header: EventHeader, _ comm: Comm?, _ cpu: Int, _ time: HostTime, _ line: inout LineCursor
-    ) {
-        line.put(source.label, width: labelWidth)
-        line.put(UInt8(ascii: ":"))
-        line.put(UInt8(ascii: " "))
-        let begin = line.count
-        var name: InlineArray<16, UInt8> = .init(repeating: 0)
-        let known = comm.map { $0.copy(to: &name) } ?? 0
-        if known == 0 {
-            line.put(header.pid == 0 ? EventPrinter.idle : EventPrinter.unknown, width: EventPrinter.commWidth)
-        } else {
-            for _ in 0..<max(0, EventPrinter.commWidth - known) { line.put(UInt8(ascii: " ")) }
-            for index in 0..<known { line.put(untrusted: name[index]) }
+    fileprivate mutating func print(
+        _ header: EventHeader, in records: borrowing RawSpan, cpu: Int, at nanoseconds: Int64?, _ difference: Int64?,
+        into buffer: inout LineBuffer
+    ) -> Bool {
+        let length = Int(header.length)
+        let start = Int(header.offset)
+        guard let program = programs.program(Int(header.typeIndex)), start &+ length <= records.byteCount else {
+            return false
         }
-        line.put(UInt8(ascii: "-"))
-        line.put(signed: Int64(header.pid))
-        line.pad(to: begin + EventPrinter.commWidth + 9)
+        // Every byte of a record is printed as three at most.
+        buffer.line(room: program.room &+ 4 &* length) { line in
+            putLabel(&line)
+            (tasks.head(header.pid) ?? TaskHead(header.pid, nil)).put(into: &line)
+            putPlace(cpu, nanoseconds, header.ticks, difference, &line)
+            putFields(program, header, in: records, &line)
+            line.put(UInt8(ascii: "\n"))
+        }
+        if let tid = program.nextTID?.value(in: records, of: header), tid != 0,
+            let next = program.nextComm?.value(in: records, of: header)
+        {
+            tasks.learn(Int32(truncatingIfNeeded: tid), next)
+        }
+        return true
+    }
+
+    /// `[001]  8131.000204112 (+500): `
+    @inline(__always)
+    private func putPlace(
+        _ cpu: Int, _ nanoseconds: Int64?, _ ticks: TraceTicks, _ difference: Int64?, _ line: inout LineCursor
+    ) {
         line.put(UInt8(ascii: "["))
-        line.put(UInt64(cpu), digits: 3)
+        line.put(threeDigits: UInt64(truncatingIfNeeded: cpu))
         line.put(UInt8(ascii: "]"))
         line.put(UInt8(ascii: " "))
-        if options.isRaw {
-            line.put(header.ticks.rawValue)
-        } else {
-            let shown = options.origin.map { time - $0 } ?? time.nanoseconds
-            if shown < 0 { line.put(UInt8(ascii: "-")) }
-            let (seconds, rest) = shown.magnitude.quotientAndRemainder(dividingBy: 1_000_000_000)
+        if let nanoseconds {
+            if nanoseconds < 0 { line.put(UInt8(ascii: "-")) }
+            let (seconds, rest) = nanoseconds.magnitude.quotientAndRemainder(dividingBy: 1_000_000_000)
             line.put(seconds)
             line.put(UInt8(ascii: "."))
-            line.put(rest, digits: 9)
+            line.put(nineDigits: rest)
+        } else {
+            line.put(ticks.rawValue)
         }
-        if options.showsDifference {
-            line.put(EventPrinter.difference)
-            line.put(signed: previous.map { time - $0 } ?? 0)
+        if let difference {
+            line.put(UInt8(ascii: " "))
+            line.put(UInt8(ascii: "("))
+            line.put(UInt8(ascii: "+"))
+            line.put(signed: difference)
             line.put(UInt8(ascii: ")"))
         }
         line.put(UInt8(ascii: ":"))
         line.put(UInt8(ascii: " "))
     }
 
-    private static let idle = Array("<idle>".utf8)
-    private static let unknown = Array("<...>".utf8)
-    private static let difference = Array(" (+".utf8)
-
     @inline(__always)
-    private func putText(_ records: borrowing RawSpan, _ at: Int, _ size: Int, _ line: inout LineCursor) {
-        for index in 0..<size {
-            let byte = records.unsafeLoad(fromByteOffset: at &+ index, as: UInt8.self)
-            if byte == 0 { return }
-            line.put(untrusted: byte)
+    private func putFields(
+        _ program: LinePrograms.Program, _ header: EventHeader, in records: borrowing RawSpan, _ line: inout LineCursor
+    ) {
+        let length = Int(header.length)
+        // Fields may overlap, and many may point to the same bytes: what they print together is limited all the same.
+        var budget = 4 &* length
+        let isSwapped = programs.isSwapped
+        programs.words.withUnsafeBytes { words in
+            guard let words = words.baseAddress else { return }
+            records.withUnsafeBytes { all in
+                guard let record = all.baseAddress.map({ $0 + Int(header.offset) }) else { return }
+                line.put(padded: words + Int(program.title.start), Int(program.title.count))
+                for index in Int(program.firstStep)..<Int(program.endStep) {
+                    let step = programs.steps[index]
+                    guard step.end <= length else { continue }
+                    line.put(padded: words + Int(step.label.start), Int(step.label.count))
+                    switch step.kind {
+                    case .signed(let field): line.put(signed: field.value(in: records, of: header) ?? 0)
+                    case .unsigned(let field):
+                        line.put(UInt64(bitPattern: field.value(in: records, of: header) ?? 0))
+                    case .pointer(let field):
+                        line.put(hex: UInt64(bitPattern: field.value(in: records, of: header) ?? 0))
+                    case .text: line.put(untrusted: record + Int(step.offset), take(Int(step.size), of: &budget))
+                    case .dynamic(let base):
+                        guard step.size == 4 else { continue }
+                        let raw = record.loadUnaligned(fromByteOffset: Int(step.offset), as: UInt32.self)
+                        let word = isSwapped ? raw.byteSwapped : raw
+                        let (at, size) = (Int(base) &+ Int(word & 0xffff), Int(word >> 16))
+                        guard at &+ size <= length else { continue }
+                        line.put(untrusted: record + at, take(size, of: &budget))
+                    case .bytes:
+                        for place in 0..<take(3 &* Int(step.size), of: &budget) / 3 {
+                            if place > 0 { line.put(UInt8(ascii: ",")) }
+                            line.put(hexByte: record.load(fromByteOffset: Int(step.offset) &+ place, as: UInt8.self))
+                        }
+                    }
+                }
+            }
         }
     }
 
-    private func putBytes(_ records: borrowing RawSpan, _ at: Int, _ size: Int, _ line: inout LineCursor) {
-        for index in 0..<size {
-            let byte = records.unsafeLoad(fromByteOffset: at &+ index, as: UInt8.self)
-            if index > 0 { line.put(UInt8(ascii: ",")) }
-            line.put(digit: byte >> 4)
-            line.put(digit: byte & 15)
-        }
-    }
-
-    private static func word(_ records: borrowing RawSpan, _ at: Int, _ isSwapped: Bool) -> UInt32 {
-        let word = records.unsafeLoadUnaligned(fromByteOffset: at, as: UInt32.self)
-        return isSwapped ? word.byteSwapped : word
-    }
-}
-
-extension EventPrinter.Source {
-    /// Nil when there is no such type.
     @inline(__always)
-    fileprivate mutating func type(_ index: Int) -> EventPrinter.EventType? {
-        guard types.indices.contains(index) else { return nil }
-        if types[index] == nil { types[index] = EventPrinter.type(formats.formats[index], formats.byteOrder) }
-        return types[index]
-    }
-
-    /// Names change seldom: looking costs less than storing.
-    @inline(__always)
-    fileprivate mutating func learn(_ tid: Int32, _ comm: Comm) {
-        guard tid != 0, comms[tid] != comm else { return }
-        if comms.count >= Limits.taskNames { comms.removeAll(keepingCapacity: true) }
-        comms[tid] = comm
+    private func take(_ count: Int, of budget: inout Int) -> Int {
+        let taken = min(count, budget)
+        budget &-= taken
+        return taken
     }
 }
