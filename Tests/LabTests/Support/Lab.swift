@@ -73,9 +73,16 @@ struct Lab {
 
     static func guest(_ number: Int, _ action: Action) throws { try run(action.rawValue, "\(number)") }
 
-    /// A workload for each vCPU of a guest, in the background, until its time is over or `stopWork` is called.
+    /// A workload for each vCPU of a guest, in the background, until its time is over or `stopWork` is called. Returns when
+    /// all have begun.
     static func startWork(_ number: Int, _ phases: String) throws {
-        try guest(number, "for cpu in $(seq $(nproc)); do workload \(phases) >/dev/null 2>&1 & done")
+        try guest(
+            number,
+            """
+            rm -f /tmp/workloads-begun
+            for cpu in $(seq $(nproc)); do workload \(phases) >/dev/null 2>&1 & done
+            until [ "$(cat /tmp/workloads-begun 2>/dev/null | wc -l)" -ge "$(nproc)" ]; do sleep 0.1; done
+            """)
     }
 
     static func stopWork(_ number: Int) throws {

@@ -46,10 +46,12 @@ struct Observation {
             let before = Lab.waitedNanoseconds
             let begin = Clock.nanoseconds()
             var verdict = Verdict()
-            try rules(try record(options, phases), &verdict)
+            let observations = try record(options, phases)
+            try rules(observations, &verdict)
             if verdict.faults.isEmpty { return }
             let waited = Double(Lab.waitedNanoseconds - before) / Double(Clock.nanoseconds() - begin)
             guard waited > 0.5, attempt < 3 else {
+                print(observations.map(\.courses).joined(separator: "\n"))
                 for fault in verdict.faults { Issue.record("\(fault)", sourceLocation: sourceLocation) }
                 return
             }
@@ -88,6 +90,22 @@ struct Observation {
             counts[vcpu?.guestTask ?? "", default: 0] += 1
         }
         return counts
+    }
+
+    /// How much of each tenth of the time every vCPU was halted, in percent: what came too late or ended too early.
+    private var courses: String {
+        let marks = (0...10).map { snapshots[$0 * (snapshots.count - 1) / 10] }
+        return after.guests.flatMap { guest in
+            guest.vcpus.indices.map { index in
+                let halted = zip(marks, marks.dropFirst()).map { begin, end in
+                    let vcpus = [begin, end].map { $0.guests.first { $0.name == guest.name }?.vcpus ?? [] }
+                    guard vcpus.allSatisfy({ $0.indices.contains(index) }) else { return "?" }
+                    let vcpu = ObservedVCPU(guest: guest.name, before: vcpus[0][index], after: vcpus[1][index])
+                    return "\(Int((vcpu.share(.halted) * 100).rounded()))"
+                }
+                return "\(guest.name)/\(index) halted \(halted.joined(separator: " ")) %"
+            }
+        }.joined(separator: "; ")
     }
 
     /// The one vCPU of a guest.
