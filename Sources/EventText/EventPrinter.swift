@@ -83,7 +83,7 @@ package struct EventPrinter {
         let count = text.count
         text += Array(repeating: 0, count: LineCursor.overrun)
         buffer.line(room: LinePrograms.headBytes) { line in
-            sources[place].putLabel(&line)
+            EventPrinter.Source.put(sources[place].label, &line)
             text.withUnsafeBytes { bytes in
                 if let start = bytes.baseAddress { line.put(padded: start, count) }
             }
@@ -92,9 +92,10 @@ package struct EventPrinter {
 }
 
 extension EventPrinter.Source {
+    /// What ends with `LineCursor.overrun` bytes that do not count.
     @inline(__always)
-    fileprivate func putLabel(_ line: inout LineCursor) {
-        label.withUnsafeBytes { bytes in
+    fileprivate static func put(_ padded: [UInt8], _ line: inout LineCursor) {
+        padded.withUnsafeBytes { bytes in
             if let start = bytes.baseAddress { line.put(padded: start, bytes.count &- LineCursor.overrun) }
         }
     }
@@ -110,12 +111,15 @@ extension EventPrinter.Source {
         guard let program = programs.program(Int(header.typeIndex)), start &+ length <= records.byteCount else {
             return false
         }
+        let head = tasks.head(header.pid) ?? TaskHead(header.pid, nil)
+        // Not `self`, of which the closure would take a copy: a dozen references for every line.
+        let (label, words, steps, isSwapped) = (label, programs.words, programs.steps, programs.isSwapped)
         // Every byte of a record is printed as three at most.
         buffer.line(room: program.room &+ 4 &* length) { line in
-            putLabel(&line)
-            (tasks.head(header.pid) ?? TaskHead(header.pid, nil)).put(into: &line)
-            putPlace(cpu, nanoseconds, header.ticks, difference, &line)
-            putFields(program, header, in: records, &line)
+            Self.put(label, &line)
+            head.put(into: &line)
+            Self.putPlace(cpu, nanoseconds, header.ticks, difference, &line)
+            Self.putFields(program, steps, words, isSwapped, header, in: records, &line)
             line.put(UInt8(ascii: "\n"))
         }
         if let tid = program.nextTID?.value(in: records, of: header), tid != 0,
@@ -128,7 +132,7 @@ extension EventPrinter.Source {
 
     /// `[001]  8131.000204112 (+500): `
     @inline(__always)
-    private func putPlace(
+    private static func putPlace(
         _ cpu: Int, _ nanoseconds: Int64?, _ ticks: TraceTicks, _ difference: Int64?, _ line: inout LineCursor
     ) {
         line.put(UInt8(ascii: "["))
@@ -156,20 +160,20 @@ extension EventPrinter.Source {
     }
 
     @inline(__always)
-    private func putFields(
-        _ program: LinePrograms.Program, _ header: EventHeader, in records: borrowing RawSpan, _ line: inout LineCursor
+    private static func putFields(
+        _ program: LinePrograms.Program, _ steps: [LinePrograms.Step], _ words: [UInt8], _ isSwapped: Bool,
+        _ header: EventHeader, in records: borrowing RawSpan, _ line: inout LineCursor
     ) {
         let length = Int(header.length)
         // Fields may overlap, and many may point to the same bytes: what they print together is limited all the same.
         var budget = 4 &* length
-        let isSwapped = programs.isSwapped
-        programs.words.withUnsafeBytes { words in
+        words.withUnsafeBytes { words in
             guard let words = words.baseAddress else { return }
             records.withUnsafeBytes { all in
                 guard let record = all.baseAddress.map({ $0 + Int(header.offset) }) else { return }
                 line.put(padded: words + Int(program.title.start), Int(program.title.count))
                 for index in Int(program.firstStep)..<Int(program.endStep) {
-                    let step = programs.steps[index]
+                    let step = steps[index]
                     guard step.end <= length else { continue }
                     line.put(padded: words + Int(step.label.start), Int(step.label.count))
                     switch step.kind {
@@ -198,7 +202,7 @@ extension EventPrinter.Source {
     }
 
     @inline(__always)
-    private func take(_ count: Int, of budget: inout Int) -> Int {
+    private static func take(_ count: Int, of budget: inout Int) -> Int {
         let taken = min(count, budget)
         budget &-= taken
         return taken

@@ -48,10 +48,11 @@ struct LinePrograms {
 
     init(_ formats: FormatTable) {
         self.formats = formats
+        isSwapped = formats.byteOrder != .native
         programs = Array(repeating: nil, count: formats.formats.count)
     }
 
-    var isSwapped: Bool { formats.byteOrder != .native }
+    let isSwapped: Bool
 
     /// Nil when there is no such type.
     @inline(__always)

@@ -74,6 +74,75 @@ struct EventTextTests {
         }
     }
 
+    @Test func `numbers of every length are printed as the standard library prints them`() {
+        var numbers: [UInt64] = [0, .max, 1 << 63]
+        var power: UInt64 = 1
+        for _ in 0..<20 {
+            numbers += [power &- 1, power, power &+ 1]
+            power = power &* 10
+        }
+        for shift in 0..<64 as Range<UInt64> {
+            numbers += [1 << shift, (0x9e37_79b9_7f4a_7c15 &* (shift + 1)) >> shift]
+        }
+        func field(_ name: String, _ type: String, _ isSigned: Bool) -> EventField {
+            EventField(name: name, type: type, offset: 8, size: 8, isSigned: isSigned, kind: .integer)
+        }
+        let fields = [field("u", "u64", false), field("s", "s64", true), field("p", "void *", false)]
+        let bytes = EventField(name: "b", type: "u8[8]", offset: 8, size: 8, isSigned: false, kind: .bytes)
+        let format = EventFormat(kernelID: 5, system: "a", name: "b", fields: fields + [bytes], text: "")
+        var printer = EventPrinter(options: .init())
+        printer.open(
+            .host, name: "host", formats: FormatTable(byteOrder: .native, longSize: 8, formats: [format]), tasks: [])
+        var buffer = LineBuffer()
+        for number in numbers {
+            let raw = withUnsafeBytes(of: number) { Array($0) }
+            let record = [5, 0, 0, 0, 9, 0, 0, 0] + raw
+            let header = EventHeader(
+                ticks: TraceTicks(0), offset: 0, length: 16, pid: 9, typeIndex: 0, flags: 0, preemptCount: 0)
+            printer.print(
+                header, in: record.span.bytes, cpu: 1234, at: HostTime(nanoseconds: 5), of: 0, into: &buffer)
+            let hexadecimal = raw.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ",")
+            let expected =
+                "host:            <...>-9       [1234] 0.000000005: b:                    u=\(number) "
+                + "s=\(Int64(bitPattern: number)) p=0x\(String(number, radix: 16)) b=\(hexadecimal)\n"
+            buffer.take { #expect(String(decoding: $0, as: UTF8.self) == expected) }
+        }
+    }
+
+    @Test func `fields of any length end at the first NUL, and every byte of them is made harmless`() {
+        var buffer = LineBuffer()
+        for size in [0, 1, 7, 8, 9, 15, 16, 17, 24] {
+            let field = EventField(name: "t", type: "char", offset: 8, size: size, isSigned: false, kind: .text)
+            let format = EventFormat(kernelID: 5, system: "a", name: "b", fields: [field], text: "")
+            var printer = EventPrinter(options: .init())
+            printer.open(
+                .host, name: "host", formats: FormatTable(byteOrder: .native, longSize: 8, formats: [format]), tasks: []
+            )
+            for end in 0...size {
+                for byte in [0x41, 0x1f, 0x20, 0x7e, 0x7f, 0x80, 0xff] as [UInt8] {
+                    var text = [UInt8](repeating: 0x61, count: end)
+                    if end > 0 { text[end * 5 % end] = byte }
+                    if end > 2 { text[end - 1] = byte }
+                    let rest = [UInt8](repeating: 0, count: min(1, size - end))
+                    let filler = [UInt8](repeating: 0x1b, count: size - end - rest.count)
+                    let record = [5, 0, 0, 0, 9, 0, 0, 0] + text + rest + filler
+                    let header = EventHeader(
+                        ticks: TraceTicks(0), offset: 0, length: UInt32(record.count), pid: 9, typeIndex: 0, flags: 0,
+                        preemptCount: 0)
+                    printer.print(
+                        header, in: record.span.bytes, cpu: 0, at: HostTime(nanoseconds: 5), of: 0, into: &buffer)
+                    let shown = text.map { $0 >= 0x20 && $0 < 0x7f ? $0 : UInt8(ascii: "?") }
+                    buffer.take {
+                        #expect(
+                            String(decoding: $0, as: UTF8.self).hasSuffix(
+                                " t=\(String(decoding: shown, as: UTF8.self))\n"), "\(size) bytes, \(end) used, \(byte)"
+                        )
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `names of a guest cannot steer the terminal, and short records lose only what they lack`() {
         let hostile = printed(.init(), times: [0], [record("\u{1b}[2J\u{07}é", 1, "x", 2, at: 0)])
         #expect(hostile[0].contains("prev_comm=?[2J??? ") && !hostile[0].utf8.contains(0x1b))
