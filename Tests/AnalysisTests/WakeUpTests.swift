@@ -13,10 +13,11 @@ struct WakeUpTests {
 
     private func resume(at time: Int64) -> [Step] { [(0, time, .switched(0, 31)), (0, time + 5, .entry(31))] }
 
-    private func check(_ steps: [Step], _ expected: [Snapshot.WakeUpReason.Reason: UInt64], known: [Int32] = [31])
-        throws
-    {
-        let teller = AnalysisTests.check(begin + steps, [:], known: known)
+    private func check(
+        _ steps: [Step], _ expected: [Snapshot.WakeUpReason.Reason: UInt64], known: [Int32] = [31],
+        without: Set<String> = []
+    ) throws {
+        let teller = AnalysisTests.check(begin + steps, [:], known: known, without: without)
         let rows = try teller.vcpu(31).wakeUpReasons
         #expect(Dictionary(uniqueKeysWithValues: rows.map { ($0.reason, $0.count) }) == expected)
     }
@@ -47,14 +48,26 @@ struct WakeUpTests {
             [.disk: 1, .unknown: 1])
     }
 
-    @Test
-    func `a vector means what its context told, where there is no context`() throws {
+    /// With APICv, KVM tells of acceptance by another event, and of injection by none.
+    @Test(arguments: [Set(["kvm_apicv_accept_irq"]), ["kvm_apic_accept_irq", "kvm_inj_virq"]])
+    func `a vector means what its context told, where there is no context`(missing: Set<String>) throws {
         try check(
             halt(from: 10)
                 + [(1, 50, .switched(0, 29)), (1, 55, .accepted(vcpu: 0, vector: 37)), (1, 60, .waking(31))]
                 + resume(at: 70) + halt(from: 100)
                 + [(1, 150, .switched(29, 30)), (1, 155, .accepted(vcpu: 0, vector: 37)), (1, 160, .waking(31))]
-                + resume(at: 170), [.disk: 2])
+                + resume(at: 170), [.disk: 2], without: missing)
+    }
+
+    @Test
+    func `an injected vector is learned and explains, where no acceptance is told`() throws {
+        func injected(at time: Int64) -> [Step] {
+            [(0, time, .switched(0, 31)), (0, time + 2, .injected(31, vector: 37)), (0, time + 5, .entry(31))]
+        }
+        try check(
+            halt(from: 10) + [(1, 50, .switched(0, 29)), (1, 60, .waking(31))] + injected(at: 70)
+                + halt(from: 100) + [(1, 150, .switched(29, 30)), (1, 160, .waking(31))] + injected(at: 170),
+            [.disk: 2])
     }
 
     @Test

@@ -6,7 +6,7 @@ enum KernelFormats {
         switched, wake("sched_waking", 375), wake("sched_wakeup", 374), wake("sched_wakeup_new", 373), migrated,
         processExit,
     ]
-    static let kvm = [entry, exit, userspaceExit, vcpuWakeup, haltPoll, accepted]
+    static let kvm = [entry, exit, userspaceExit, vcpuWakeup, haltPoll, accepted, acceptedWithAPICv, injected]
 
     static func table(_ formats: [EventFormat], without names: Set<String> = []) -> FormatTable {
         FormatTable(
@@ -82,6 +82,15 @@ enum KernelFormats {
             unsigned("apicid", 8), unsigned("dm", 12, size: 2), unsigned("tm", 14, size: 2),
             unsigned("vec", 16, size: 1),
         ], text: "")
+
+    /// The same where the processor delivers interrupts itself.
+    static let acceptedWithAPICv = EventFormat(
+        kernelID: 96, system: "kvm", name: "kvm_apicv_accept_irq", fields: accepted.fields, text: "")
+
+    static let injected = EventFormat(
+        kernelID: 98, system: "kvm", name: "kvm_inj_virq",
+        fields: [unsigned("vector", 8, size: 1), unsigned("soft", 9, size: 1), unsigned("reinjected", 10, size: 1)],
+        text: "")
 
     /// What a guest with `-e sched -e irq -e timer -e power` tells.
     static let guest = [switched, migrated, processExit, irqHandler, hrtimer, reschedule, hrtimerStart, cpuIdle]

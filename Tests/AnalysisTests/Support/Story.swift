@@ -20,6 +20,8 @@ enum Happening {
     case wakingInInterrupt(Int32, on: Int = 0)
     /// `kvm_apic_accept_irq`, for the vCPU that KVM gives this number.
     case accepted(vcpu: Int64, vector: Int64)
+    /// `kvm_inj_virq`.
+    case injected(Int32, vector: Int64)
     /// `kvm_halt_poll_ns`.
     case haltPoll(Int32, new: Int64)
     /// Some event that the analysis has no use for.
@@ -136,6 +138,8 @@ struct EventWriter {
                 "sched_waking", of: table, pid: here, ["pid": Int64(tid), "target_cpu": Int64(target)], flags: 0x08)
         case .accepted(let vcpu, let vector):
             return add("kvm_apic_accept_irq", here, ["apicid": vcpu, "vec": vector])
+                || add("kvm_apicv_accept_irq", here, ["apicid": vcpu, "vec": vector])
+        case .injected(let tid, let vector): return add("kvm_inj_virq", tid, ["vector": vector])
         case .haltPoll(let tid, let new): return add("kvm_halt_poll_ns", tid, ["grow": 1, "new": new])
         case .other(let tid): return add("sched_wakeup", tid, ["pid": 9999])
         default: return false
