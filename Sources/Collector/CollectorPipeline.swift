@@ -34,9 +34,13 @@ package struct CollectorPipeline: Codable {
     package private(set) var horizon = HostTime(nanoseconds: 0)
     /// The latest host time that the host's own watermark told.
     var hostNow = HostTime(nanoseconds: 0)
+    /// Watermarks of the host so far.
+    var hostRounds = 0
     /// Nothing later is analyzed; see `hold`.
     private var limit: HostTime?
-    private var heldLoss: SourceID?
+    /// Of whom nothing is known from the host's present on; told when all that the same input brought was analyzed.
+    private enum Unheard: Codable { case gone(SourceID) }
+    private var unheard: [Unheard] = []
     var observer = RunObserver()
 
     package init() {
@@ -51,6 +55,7 @@ package struct CollectorPipeline: Codable {
             take(batch, of: index)
         case .record(let record): apply(record)
         }
+        tellUnheard()
     }
 
     private mutating func apply(_ record: LogRecord) {
@@ -88,16 +93,29 @@ package struct CollectorPipeline: Codable {
         case .sourceClosed(let source, let reason, let isFailure):
             guard let index = index(of: source) else { return }
             sources[index].state = isFailure ? .gone(reason) : .drained
+            sources[index].closing = arrival
             if sources[index].facts.isHost {
                 hostIsDone()
-            } else {
-                placeWaiting(of: index, all: true)
-                if let end = merger.watermark(of: source), !isFailure { analyzer.sourceEnds(source, at: end) }
+                for guest in sources.indices where guest != index { endIfSettled(guest) }
             }
-            merger.endSource(source)
+            endIfSettled(index)
             analyze()
-            if isFailure { lose(source) }
         }
+    }
+
+    /// The end of a source takes effect when its last events do.
+    private mutating func endIfSettled(_ index: Int) {
+        let isHostThere = !isHostDone && sources.contains { $0.facts.isHost }
+        guard let closing = sources[index].closing, isDue(closing, isForced: !isHostThere, of: index) else { return }
+        sources[index].closing = nil
+        let source = sources[index].id
+        let isFailure = if case .gone = sources[index].state { true } else { false }
+        if !sources[index].facts.isHost {
+            placeWaiting(of: index, all: true)
+            if let end = merger.watermark(of: source), !isFailure { analyzer.sourceEnds(source, at: end) }
+        }
+        merger.endSource(source)
+        if isFailure { unheard.append(.gone(source)) }
     }
 
     private func index(of source: SourceID) -> Int? {
@@ -135,11 +153,13 @@ package struct CollectorPipeline: Codable {
             if sources[index].facts.isHost {
                 guard let time = sources[index].clock.watermark(ticks) else { return }
                 hostNow = max(hostNow, time)
+                hostRounds += 1
                 settleClocks()
                 placeWaiting()
                 merger.watermark(sources[index].id, time)
+                for guest in sources.indices where guest != index { endIfSettled(guest) }
             } else {
-                sources[index].intake.hold(ticks)
+                sources[index].intake.hold(ticks, arrival)
                 placeWaiting(of: index)
             }
             analyze()
@@ -164,7 +184,7 @@ package struct CollectorPipeline: Codable {
             followClocks(batch, of: index)
             place(batch, of: index)
         } else {
-            sources[index].intake.hold(batch, at: hostNow)
+            sources[index].intake.hold(batch, arrival)
             placeWaiting(of: index)
         }
     }
@@ -196,13 +216,15 @@ package struct CollectorPipeline: Codable {
         analyzer.advance(to: min(reached, limit ?? reached))
     }
 
-    /// From the host's present on: held back when that is later than the time to hold at.
-    private mutating func lose(_ source: SourceID) {
-        if let limit, hostNow > limit {
-            heldLoss = source
-        } else {
-            analyzer.sourceGone(source, at: hostNow)
+    /// Held back when the host's present is later than the time to hold at.
+    private mutating func tellUnheard() {
+        guard !unheard.isEmpty, limit.map({ hostNow <= $0 }) ?? true else { return }
+        for change in unheard {
+            switch change {
+            case .gone(let source): analyzer.sourceGone(source, at: hostNow)
+            }
         }
+        unheard = []
     }
 
     /// Static, so that the merger can be drained while the analyzer takes the events: two parts of one value.
@@ -257,7 +279,7 @@ package struct CollectorPipeline: Codable {
     }
 
     /// Something later than the time to hold at would have been analyzed: all that happened up to it has been.
-    package var isHeld: Bool { merger.isHeld || heldLoss != nil }
+    package var isHeld: Bool { merger.isHeld || !unheard.isEmpty }
 
     /// Goes on as if it had never been held.
     package mutating func release() {
@@ -269,9 +291,7 @@ package struct CollectorPipeline: Codable {
 
     private mutating func goOn() {
         analyze()
-        guard let source = heldLoss else { return }
-        heldLoss = nil
-        lose(source)
+        tellUnheard()
     }
 
     /// Everything as it was at `time`, given that nothing later was analyzed. What follows is the same with it or without.

@@ -20,6 +20,8 @@ struct CollectorSource: Codable {
     var contained: UInt64 = 0
     var judged: UInt64 = 0
     var state = State.live
+    /// It has ended, and what it sent last is not placed yet.
+    var closing: GuestIntake.Arrival?
     var vmmPID: Int32?
     var events: UInt64 = 0
     var bytes: UInt64 = 0

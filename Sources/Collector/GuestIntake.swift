@@ -6,10 +6,23 @@ import TraceModel
 /// with which TSC offset it was stamped, and its vCPU's entries and exits have had their say in the map. The merge
 /// waits for the host in any case, so that this delays nothing: of a batch that reaches beyond the host's watermark, the
 /// events before it go at once.
+///
+/// Nor before the host has told all that it did until they arrived: the placed time is only as good as the clock that gave
+/// it, and by one that has been set back meanwhile an event of the future looks like one of the past. The second
+/// watermark of the host behind an arrival was taken after it, as its tracer takes one after the other.
 struct GuestIntake: Codable {
     enum Item: Codable {
-        case batch(EventBatch, arrived: HostTime)
-        case watermark(TraceTicks)
+        case batch(EventBatch, Arrival)
+        case watermark(TraceTicks, Arrival)
+    }
+
+    struct Arrival: Equatable, Codable {
+        /// The host's present then, as far as it was known.
+        var time: HostTime
+        /// How many watermarks the host had given.
+        var round: Int
+
+        func isSettled(in round: Int) -> Bool { round >= self.round + 2 }
     }
 
     private var items: [Item] = []
@@ -18,15 +31,15 @@ struct GuestIntake: Codable {
     /// Of one source; its share of what the merge may hold.
     private static let mostEvents = Limits.mergeEvents / 4
 
-    mutating func hold(_ batch: EventBatch, at now: HostTime) {
+    mutating func hold(_ batch: EventBatch, _ arrival: Arrival) {
         heldEvents += batch.headers.count
-        items.append(.batch(batch, arrived: now))
+        items.append(.batch(batch, arrival))
     }
 
-    /// A later promise says all that the one before it did.
-    mutating func hold(_ watermark: TraceTicks) {
-        if case .watermark = items.last { items.removeLast() }
-        items.append(.watermark(watermark))
+    /// A later promise says all that the one before it did, once it counts.
+    mutating func hold(_ watermark: TraceTicks, _ arrival: Arrival) {
+        if case .watermark(_, let last) = items.last, last.round == arrival.round { items.removeLast() }
+        items.append(.watermark(watermark, arrival))
     }
 
     /// A probe waits as events do: whether the clock was changed before it, only the host's events tell.

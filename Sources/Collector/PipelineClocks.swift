@@ -52,6 +52,9 @@ extension CollectorPipeline {
     /// probe of a later time is placed.
     mutating func settleClocks() {
         guestMode.settle(before: isHostDone ? hostNow.advanced(by: 1) : hostNow)
+        for guest in sources.indices where !sources[guest].facts.isHost {
+            sources[guest].clock.present = isHostDone ? HostTime(nanoseconds: .max) : hostNow
+        }
         guard !clockChanges.isEmpty else { return }
         clockChanges.sort { $0.time < $1.time }
         let present = hostNow
@@ -117,6 +120,8 @@ extension CollectorPipeline {
         placeWaiting()
     }
 
+    var arrival: GuestIntake.Arrival { GuestIntake.Arrival(time: hostNow, round: hostRounds) }
+
     mutating func placeWaiting() {
         for guest in sources.indices where !sources[guest].intake.isEmpty { placeWaiting(of: guest) }
     }
@@ -141,27 +146,40 @@ extension CollectorPipeline {
         var blockedCPUs: Set<Int> = []
         for item in sources[guest].intake.takeAll() {
             switch item {
-            case .batch(let batch, let arrived):
+            case .batch(let batch, let arrival):
                 // In the order in which they were written: a clock that was set back would put a later one first.
                 if blockedCPUs.contains(batch.cpu) {
-                    sources[guest].intake.hold(batch, at: arrived)
-                } else if !place(batch, arrived: arrived, of: guest, before: limit) {
+                    sources[guest].intake.hold(batch, arrival)
+                } else if !isDue(arrival, isForced: isForced, of: guest) {
+                    sources[guest].intake.hold(batch, arrival)
+                    blockedCPUs.insert(batch.cpu)
+                    isBlocked = true
+                } else if !place(batch, arrival, of: guest, before: limit) {
                     blockedCPUs.insert(batch.cpu)
                     isBlocked = true
                 }
-            case .watermark(let ticks):
-                guard !isBlocked || isForced, tellWatermark(ticks, of: guest, before: limit) else {
-                    sources[guest].intake.hold(ticks)
+            case .watermark(let ticks, let arrival):
+                let isDue = isForced || !isBlocked && isDue(arrival, isForced: isForced, of: guest)
+                guard isDue, tellWatermark(ticks, of: guest, before: limit) else {
+                    sources[guest].intake.hold(ticks, arrival)
                     isBlocked = true
                     continue
                 }
+                sources[guest].clock.pass(arrival.time.advanced(by: -maximumLag))
             }
         }
     }
 
+    private var maximumLag: Int64 { facts?.maximumLagNanoseconds ?? Limits.mergeLagNanoseconds }
+
+    /// The host has told all that it did to the guest's clock before this arrived, or can do nothing to it.
+    func isDue(_ arrival: GuestIntake.Arrival, isForced: Bool, of guest: Int) -> Bool {
+        isForced || arrival.isSettled(in: hostRounds) || sources[guest].clock.isGiven
+    }
+
     /// False when a part of it has to wait.
     private mutating func place(
-        _ batch: EventBatch, arrived: HostTime, of guest: Int, before limit: HostTime
+        _ batch: EventBatch, _ arrival: GuestIntake.Arrival, of guest: Int, before limit: HostTime
     ) -> Bool {
         guard !batch.headers.isEmpty else {
             place(batch, of: guest)
@@ -169,12 +187,11 @@ extension CollectorPipeline {
         }
         guard let count = sources[guest].clock.count(of: batch, before: limit) else {
             // Its clock may become known while the merge would wait for it.
-            let maximumLag = facts?.maximumLagNanoseconds ?? Limits.mergeLagNanoseconds
-            if limit - arrived > maximumLag {
+            if limit - arrival.time > maximumLag {
                 anomalies.add(.clockUnmapped, UInt64(batch.headers.count))
                 return true
             }
-            sources[guest].intake.hold(batch, at: arrived)
+            sources[guest].intake.hold(batch, arrival)
             return false
         }
         if count > 0 {
@@ -183,7 +200,7 @@ extension CollectorPipeline {
             place(part, of: guest)
         }
         guard count < batch.headers.count else { return true }
-        sources[guest].intake.hold(batch.part(count..<batch.headers.count), at: arrived)
+        sources[guest].intake.hold(batch.part(count..<batch.headers.count), arrival)
         return false
     }
 

@@ -212,7 +212,11 @@ package struct SessionArguments: Equatable {
         var options = SessionOptions()
         options.hostClock = clock
         if let bufferKiB { options.hostBufferKiB = bufferKiB }
-        if let flushMilliseconds { options.flushMilliseconds = flushMilliseconds }
+        if let flushMilliseconds {
+            options.flushMilliseconds = flushMilliseconds
+            // A guest's events wait for its own round and for two of the host's: whoever does that is not late.
+            options.maximumLagNanoseconds = max(options.maximumLagNanoseconds, Int64(flushMilliseconds) * 5_000_000)
+        }
         if let maximumLagMilliseconds { options.maximumLagNanoseconds = Int64(maximumLagMilliseconds) * 1_000_000 }
         options.isInsecure = isInsecure
         options.lttngHost = lttngHost

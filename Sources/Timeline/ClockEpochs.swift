@@ -27,6 +27,7 @@ extension ClockMap {
     package mutating func doubt(at time: HostTime, quietSince quiet: HostTime) -> Bool {
         let quiet = min(quiet, time)
         if let doubtful {
+            if quiet > doubtful.upperBound { unknownSince = unknownSince ?? doubtful.upperBound }
             self.doubtful = min(doubtful.lowerBound, quiet)...max(doubtful.upperBound, time)
             return false
         }
@@ -38,11 +39,15 @@ extension ClockMap {
         } else {
             constraints = ClockConstraints(clock: clock, tolerance: tolerance)
             countsFrom = time
+            passage?.changedAgain(at: time)
             return false
         }
         doubtful = quiet...time
         return true
     }
+
+    /// All that the guest wrote before `time` of the host has arrived, or is late whatever its clock was.
+    package mutating func pass(_ time: HostTime) { passage?.pass(time) }
 
     /// Nothing can be placed before the next probe.
     package var needsProbe: Bool {
@@ -52,7 +57,7 @@ extension ClockMap {
     /// The host time by `line`, the present one, or by the clock before it where that may still count.
     func resolve(_ ticks: TraceTicks, cpu: Int?, on line: ClockLine) -> ClockPassage.Placed {
         let new = line.placed(ticks)
-        return passage?.earliest(ticks, cpu: cpu, new: new) ?? new
+        return passage?.earliest(ticks, cpu: cpu, new: new, present: present) ?? new
     }
 
     /// The measurements contradict each other, or are all that is left: those of `fresh` are of the new clock.
@@ -115,7 +120,8 @@ extension ClockMap {
     }
 
     private mutating func beginEpoch(from before: ClockPassage.Former?, begin: HostTime, end: HostTime) {
-        passage = ClockPassage(from: before, begin: begin, end: end, least: promised?.ticks, after: passage)
+        passage = ClockPassage(
+            from: before, begin: begin, end: end, unknownSince: unknownSince, least: promised?.ticks, after: passage)
         reset()
     }
 
@@ -125,6 +131,7 @@ extension ClockMap {
         usesEntries = false
         doubtful = nil
         former = nil
+        unknownSince = nil
         floors.removeAll(keepingCapacity: true)
         promised = nil
     }

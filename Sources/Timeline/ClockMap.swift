@@ -54,6 +54,10 @@ package struct ClockMap: Sendable, Codable {
     var doubtful: ClosedRange<HostTime>?
     /// What it was before that.
     var former: ClockPassage.Former?
+    /// KVM changed it more than once, and the guest ran in between: since when by a clock that no probe has told.
+    var unknownSince: HostTime?
+    /// Of the host: no event is later. Told by whoever makes events wait for it.
+    package var present = HostTime(nanoseconds: .max)
     /// A probe sent earlier is, or may be, about a clock that is no more.
     var countsFrom: HostTime?
     /// Per CPU, the last time given out in this epoch.
@@ -76,6 +80,9 @@ package struct ClockMap: Sendable, Codable {
     }
 
     var isIdentity: Bool { identity }
+
+    /// It came with a trace: nothing that is traced changes it.
+    package var isGiven: Bool { !given.isEmpty }
 
     package mutating func learn(_ facts: ClockFacts) {
         switch facts {

@@ -23,16 +23,16 @@ extension ClockMap {
         _ batch: EventBatch, to windows: inout GuestModeWindows, knownBefore known: HostTime
     ) -> Outcome {
         guard let first = batch.headers.first, let last = batch.headers.last, let line else { return .used }
-        var present = line
-        var bound = max(present.boundNanoseconds(first.ticks), present.boundNanoseconds(last.ticks))
+        var newest = line
+        var bound = max(newest.boundNanoseconds(first.ticks), newest.boundNanoseconds(last.ticks))
         for header in batch.headers {
             guard bound > Self.sharpestNanoseconds else { break }
             let ticks = header.ticks
-            let time = present.hostTime(ticks)
+            let time = newest.hostTime(ticks)
             let reach = Int64(saturating: bound)
             // Whose clock it is of must be certain.
             if let passage, !passage.isOver(batch.cpu),
-                passage.earliest(ticks, cpu: batch.cpu, new: (time, reach)) != (time, reach)
+                passage.earliest(ticks, cpu: batch.cpu, new: (time, reach), present: present) != (time, reach)
             {
                 continue
             }
@@ -55,10 +55,13 @@ extension ClockMap {
                 guard add(.ceiling, ticks, narrowed.upperBound) else { return lose() }
             }
             guard isNarrower, let better = refreshedLine() else { continue }
-            present = better
-            bound = max(present.boundNanoseconds(first.ticks), present.boundNanoseconds(last.ticks))
+            newest = better
+            bound = max(newest.boundNanoseconds(first.ticks), newest.boundNanoseconds(last.ticks))
         }
-        windows.forget(before: present.hostTime(first.ticks).advanced(by: -2 * Int64(saturating: bound)))
+        // Where the old clock may have stamped the first event, the new one's line would put it anywhere.
+        if passage?.isOver(batch.cpu) != false {
+            windows.forget(before: newest.hostTime(first.ticks).advanced(by: -2 * Int64(saturating: bound)))
+        }
         return .used
     }
 }

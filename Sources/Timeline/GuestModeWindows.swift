@@ -20,6 +20,10 @@ package struct GuestModeWindows: Sendable, Codable {
     private var isSeen = false
     /// Of the vCPU's last entry or exit.
     private var lastEvent = Int64.min
+    /// Up to here windows were forgotten: the vCPU may have been inside.
+    private var forgotten = Int64.min
+    /// Of a vCPU whose guest writes no event, so that nobody asks and nobody says what is done with.
+    private static let most = 1 << 16
     /// Where the last search ended; events come in order.
     private var hint = 0
 
@@ -32,6 +36,7 @@ package struct GuestModeWindows: Sendable, Codable {
             isSeen = true
         } else if let last = windows.last, last.end != .max {
             windows.append(Window(start: max(time, last.end), end: .max))
+            if windows.count > Self.most { forget(Self.most / 2) }
         }
         lastEvent = time
     }
@@ -60,7 +65,9 @@ package struct GuestModeWindows: Sendable, Codable {
 
     /// Until when the vCPU was last inside before `time`; `time` itself when it may have been then, nil when it never was.
     package func insideUntil(_ time: HostTime) -> HostTime? {
-        guard let last = windows.last(where: { $0.start < time.nanoseconds }) else { return nil }
+        guard let last = windows.last(where: { $0.start < time.nanoseconds }) else {
+            return forgotten == .min ? nil : HostTime(nanoseconds: min(forgotten, time.nanoseconds))
+        }
         return HostTime(nanoseconds: min(last.end, time.nanoseconds))
     }
 
@@ -70,18 +77,26 @@ package struct GuestModeWindows: Sendable, Codable {
         let done = min(windows.partitionPoint { $0.end < time.nanoseconds }, windows.count - 1)
         // In bulk: moving the rest for every window would cost more than it frees.
         guard done >= 64 else { return }
-        windows.removeFirst(done)
+        forget(done)
+    }
+
+    private mutating func forget(_ count: Int) {
+        forgotten = windows[count - 1].end
+        windows.removeFirst(count)
         hint = 0
     }
 
     /// The part of `range` in which the vCPU can have been inside, from end to end; nil when there is none.
     package mutating func narrowed(_ range: ClosedRange<HostTime>) -> ClosedRange<HostTime>? {
         let (low, high) = (range.lowerBound.nanoseconds, range.upperBound.nanoseconds)
-        guard let first = firstWindow(endingAtOrAfter: low), windows[first].start <= high else { return nil }
+        let isForgotten = low < forgotten
+        guard let first = firstWindow(endingAtOrAfter: low), windows[first].start <= high else {
+            return isForgotten ? range.lowerBound...HostTime(nanoseconds: min(high, forgotten)) : nil
+        }
         var last = first
         while last + 1 < windows.count, windows[last + 1].start <= high { last += 1 }
         return HostTime(
-            nanoseconds: max(low, windows[first].start))...HostTime(
+            nanoseconds: isForgotten ? low : max(low, windows[first].start))...HostTime(
                 nanoseconds: min(high, windows[last].end))
     }
 

@@ -91,7 +91,7 @@ extension ClockMap {
     /// Never goes back within an epoch, and holds although the line may move: later events are raised to it.
     package mutating func watermark(_ ticks: TraceTicks) -> HostTime? {
         guard let placed = hostTime(ticks) else { return nil }
-        if let line { passage?.passWatermark(ticks, new: line.placed(ticks)) }
+        if let line { passage?.passWatermark(ticks, new: line.placed(ticks), present: present) }
         if let promised, placed.time <= promised.time { return promised.time }
         promised = Promise(ticks: ticks, time: placed.time)
         return placed.time
@@ -142,7 +142,9 @@ extension ClockMap {
             let times = headers.indices.map { index in
                 let ticks = headers[index].ticks
                 let new = line.placed(ticks)
-                let placed = passage?.next(ticks, cpu: cpu, isBeforeStepBack: index < stepBack, new: new) ?? new
+                let placed =
+                    passage?.next(ticks, cpu: cpu, isBeforeStepBack: index < stepBack, new: new, present: present)
+                    ?? new
                 return rising.next(placed, &bound)
             }
             return (times, bound)

@@ -49,7 +49,8 @@ import Wire
         let frames = encoder.frames(for: batch)
         try check(
             [.record(opening)] + frames.map { .record(.message(source, .batch($0.body))) }
-                + [.record(.sourceClosed(source, reason: "", isFailure: false))], ["clock_unmapped": 5])
+                + [source, .host].map { .record(.sourceClosed($0, reason: "", isFailure: false)) },
+            ["clock_unmapped": 5])
     }
 
     @Test func `a format that cannot be read leaves the others in their places`() throws {

@@ -158,6 +158,8 @@ struct SessionArgumentsTests {
         #expect(options.hostClock == .boot)
         #expect(options.flushMilliseconds == 5)
         #expect(options.maximumLagNanoseconds == 100_000_000)
+        #expect(try parse("--flush 200 -A web@3").options().maximumLagNanoseconds == 1_000_000_000)
+        #expect(try parse("--flush 20 -A web@3").options().maximumLagNanoseconds == 500_000_000)
         #expect(options.guests.map(\.name) == ["web"])
         #expect(options.guests[0].endpoint == .vsock(cid: 3, port: 9823))
         #expect(options.guests[0].events.map(\.pattern) == ["irq"])

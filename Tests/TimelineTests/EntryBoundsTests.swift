@@ -63,6 +63,23 @@ struct EntryBoundsTests {
     }
 
     @Test
+    func `in forgotten windows the vCPU may have been inside at any time`() {
+        var windows = GuestModeWindows()
+        windows.left(at: time(0))
+        for start in stride(from: Int64(100), to: 100_000, by: 100) {
+            windows.entered(at: time(start))
+            windows.left(at: time(start + 50))
+        }
+        check(windows, 10_060...10_090, is: nil)
+        check(windows, 49_960...50_030, is: 50_000...50_030)
+        windows.forget(before: time(50_000))
+        check(windows, 10_060...10_090, is: 10_060...10_090)
+        check(windows, 10_060...50_030, is: 10_060...50_030)
+        check(windows, 49_960...50_030, is: 50_000...50_030)
+        #expect(windows.insideUntil(time(10_060)) == time(10_060))
+    }
+
+    @Test
     func `an exit without an entry after all windows are forgotten makes the time between them doubtful`() {
         var windows = GuestModeWindows()
         for start in stride(from: Int64(100), to: 100_000, by: 100) {

@@ -71,8 +71,9 @@ struct ClockWorld {
             + guests.compactMap(\.pause).flatMap {
                 [$0.lowerBound, $0.upperBound]
             }).sorted()
-        while now < end {
-            var until = min(end, now + Double.random(in: 2e6...4e7, using: &random))
+        // The host's trace does not end before it has told what it did.
+        while now < end || breaks.contains(now) {
+            var until = min(max(end, now + 4e7), now + Double.random(in: 2e6...4e7, using: &random))
             // While somebody is paused the others idle: an hour of events would be long.
             let isIdle = guests.contains { $0.isPaused(at: now) }
             if isIdle {
