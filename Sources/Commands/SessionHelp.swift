@@ -11,7 +11,8 @@ enum SessionHelp {
           --lttng net://…     an LTTng live session in place of tracing this host; all guests are LTTng's then
           -e EVENTS           events: 'system', 'system:event' or a glob; repeatable. Before the first -A the host's
                               (default: what the analysis needs of sched and kvm), after an -A that guest's
-                              (default: sched and irq)
+                              (default: sched and irq; with timer:hrtimer_start and power:cpu_idle besides,
+                              what the guest does is held against the exits that show it)
           -f FILTER           kernel filter for the events of the -e before it
           -C CLOCK            trace clock: mono_raw, mono, boot, tai, x86-tsc (default: x86-tsc where KVM's own clock
                               settings can be read, which makes the guests' times exact; otherwise mono_raw)
@@ -19,7 +20,8 @@ enum SessionHelp {
           -b KIB              ring buffer per CPU (default 4096)
           --pid PID           the VMM process of the guest before it, when it cannot be found out
           --flush MS          longest time an event waits in its machine (default 20; 1 to 2 while many come)
-          --max-lag MS        how far a guest may fall behind before the merge goes on without it (default 500)
+          --max-lag MS        how far a guest may fall behind before the merge goes on without it (default 500,
+                              or five times --flush where that is more)
           --insecure          allow clear-text TCP to other addresses than loopback
         """
 
