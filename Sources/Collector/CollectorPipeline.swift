@@ -36,10 +36,11 @@ package struct CollectorPipeline: Codable {
     var hostNow = HostTime(nanoseconds: 0)
     /// Watermarks of the host so far.
     var hostRounds = 0
+    private static let silenceNanoseconds = Int64(Limits.silenceMilliseconds) * 1_000_000
     /// Nothing later is analyzed; see `hold`.
     private var limit: HostTime?
     /// Of whom nothing is known from the host's present on; told when all that the same input brought was analyzed.
-    private enum Unheard: Codable { case gone(SourceID) }
+    private enum Unheard: Codable { case gone(SourceID), silent(SourceID) }
     private var unheard: [Unheard] = []
     var observer = RunObserver()
 
@@ -163,6 +164,7 @@ package struct CollectorPipeline: Codable {
                 placeWaiting(of: index)
             }
             analyze()
+            if sources[index].facts.isHost { followSilence() }
         case .statistics(let statistics):
             sources[index].statistics = statistics
         case .onlineCPUs(let cpus):
@@ -175,6 +177,19 @@ package struct CollectorPipeline: Codable {
             analyzer.sampleSteal(sources[index].id, sample.cpus, at: placed.time)
         default:
             anomalies.add(.unknownMessageSkipped)
+        }
+    }
+
+    /// Of a guest that says nothing for so long nothing is known any more; its next events tell anew.
+    private mutating func followSilence() {
+        for guest in sources.indices where !sources[guest].facts.isHost {
+            guard case .live = sources[guest].state, let heard = merger.watermark(of: sources[guest].id) else {
+                continue
+            }
+            let isSilent = hostNow - heard > Self.silenceNanoseconds
+            guard isSilent != sources[guest].isSilent else { continue }
+            sources[guest].isSilent = isSilent
+            if isSilent { unheard.append(.silent(sources[guest].id)) }
         }
     }
 
@@ -222,6 +237,13 @@ package struct CollectorPipeline: Codable {
         for change in unheard {
             switch change {
             case .gone(let source): analyzer.sourceGone(source, at: hostNow)
+            case .silent(let source):
+                analyzer.advance(to: horizon)
+                for cpu in index(of: source).map({ sources[$0].facts.prepared.cpus }) ?? [] {
+                    var unknown = EventBatch(cpu: cpu)
+                    unknown.losses = [LossMark(index: 0, place: .agent, count: nil)]
+                    analyzer.apply(unknown, times: [], range: 0..<0, source: source, boundNanoseconds: 0)
+                }
             }
         }
         unheard = []

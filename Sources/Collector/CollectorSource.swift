@@ -22,6 +22,8 @@ struct CollectorSource: Codable {
     var state = State.live
     /// It has ended, and what it sent last is not placed yet.
     var closing: GuestIntake.Arrival?
+    /// Its connection is open, and nothing of it was placed for long.
+    var isSilent = false
     var vmmPID: Int32?
     var events: UInt64 = 0
     var bytes: UInt64 = 0
@@ -80,6 +82,9 @@ struct CollectorSource: Codable {
 
     /// A plain sentence on what this source cannot tell any more.
     var limit: String? {
+        if case .live = state, isSilent {
+            return "\(facts.name) is silent: what its guest does is unknown until it answers"
+        }
         guard case .gone(let reason) = state else { return nil }
         return "\(facts.name) is gone (\(reason)): what its guest did since is unknown"
     }
@@ -87,7 +92,7 @@ struct CollectorSource: Codable {
     func snapshot(merger: Merger) -> Snapshot.Source {
         let label =
             switch state {
-            case .live: merger.isLate(id) ? "late" : "live"
+            case .live: isSilent ? "silent" : merger.isLate(id) ? "late" : "live"
             case .drained: "drained"
             case .gone: "gone"
             }

@@ -9,8 +9,12 @@ import Wire
 ///
 /// `prepare` runs the set-up and gives up at the first problem; `run` then moves frames into the pipeline's queue until
 /// the guest has drained or is lost. Whatever happens, exactly one `sourceClosed` goes into the queue.
+///
+/// A guest that is silent is not lost: one that is paused in its monitor keeps its connections, and says what it has to
+/// say when it goes on. It is waited for as long as the session lasts; only a drain has to be answered in time.
 final class GuestLink: @unchecked Sendable {
-    // @unchecked: `session` and `isProbeWanted` are only touched under `lock`; `connection` is set before other threads see us.
+    // @unchecked: `session` and `isProbeWanted` are only touched under `lock`; `connection` is set before other threads see us,
+    // `exchange` is the probing thread's once it runs.
     struct Ready: Sendable {
         var hello: Hello
         var prepared: Prepared
@@ -24,11 +28,13 @@ final class GuestLink: @unchecked Sendable {
     private let hello: Hello
     private let hostClock: HostClock
     private let queue: BoundedQueue<PipelineInput>
+    private let notice: @Sendable (String) -> Void
     private let lock = ConditionLock()
     /// Credits and the drain are sent by different threads, each message as a whole.
     private let writeLock = ConditionLock()
     private let connection: Connection
     private var probes: ProbeLink?
+    private var exchange = ProbeLink.Exchange()
     private var isProbeWanted = false
     private var session: CollectorSession
     private var reader = FrameReader()
@@ -37,12 +43,14 @@ final class GuestLink: @unchecked Sendable {
     /// Connects; typed errors tell whom we wanted to reach.
     init(
         source: SourceID, guest: SessionOptions.Guest, options: SessionOptions, hello: Hello, hostClock: HostClock,
-        queue: BoundedQueue<PipelineInput>, clock: @escaping @Sendable (Hello) -> TraceClock
+        queue: BoundedQueue<PipelineInput>, notice: @escaping @Sendable (String) -> Void,
+        clock: @escaping @Sendable (Hello) -> TraceClock
     ) throws {
         self.source = source
         self.guest = guest
         self.hello = hello
         self.queue = queue
+        self.notice = notice
         self.hostClock = hostClock
         connection = try Connection.connect(
             to: guest.endpoint, timeoutMilliseconds: Limits.connectMilliseconds, resolve: HostNames.resolve)
@@ -73,7 +81,7 @@ final class GuestLink: @unchecked Sendable {
                     self.probes = probes
                     return Ready(
                         hello: greeting ?? hello, prepared: prepared, formats: formats, names: names,
-                        probes: try probes.burst(count: ProbeLink.openingBurst))
+                        probes: try probes.burst(count: ProbeLink.openingBurst, &exchange))
                 case .deliver, .skipped, .finished: continue
                 }
             }
@@ -115,9 +123,13 @@ final class GuestLink: @unchecked Sendable {
 
     private func receive() {
         var outcome: (reason: String, isFailure: Bool)?
+        var isSilent = false
         while outcome == nil {
             do {
-                for action in try nextActions(timeoutMilliseconds: Limits.silenceMilliseconds) {
+                let actions = try nextActions(timeoutMilliseconds: Limits.silenceMilliseconds)
+                if isSilent { notice("answers again") }
+                isSilent = false
+                for action in actions {
                     switch action {
                     case .deliver(let message):
                         queue.push(.record(.message(source, message)), weight: message.weight)
@@ -127,6 +139,13 @@ final class GuestLink: @unchecked Sendable {
                     case .skipped, .greeted, .ready: continue
                     }
                 }
+            } catch let error as TransportError where error.isTimeout && !lock.withLock({ session.isDraining }) {
+                if !isSilent {
+                    notice(
+                        "is silent for \(Limits.silenceMilliseconds / 1000) s (paused, or its agent stopped?): what it does is unknown until it answers"
+                    )
+                }
+                isSilent = true
             } catch {
                 outcome = ("\(error)", true)
             }
@@ -145,8 +164,15 @@ final class GuestLink: @unchecked Sendable {
                 while !isProbeWanted { guard lock.wait(until: deadline) else { break } }
                 isProbeWanted = false
             }
-            guard let burst = try? probes.burst(count: ProbeLink.regularBurst) else { return }
-            for probe in burst { queue.push(.record(.probe(source, probe)), weight: 64) }
+            do {
+                for probe in try probes.burst(count: ProbeLink.regularBurst, &exchange) {
+                    queue.push(.record(.probe(source, probe)), weight: 64)
+                }
+            } catch let error as TransportError where error.isTimeout {
+                continue
+            } catch {
+                return
+            }
         }
     }
 

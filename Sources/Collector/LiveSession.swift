@@ -130,7 +130,8 @@ package final class LiveSession: @unchecked Sendable {
     ) throws -> GuestLink.Ready {
         do {
             let link = try GuestLink(
-                source: source, guest: guest, options: options, hello: hello, hostClock: clocks.host, queue: queue
+                source: source, guest: guest, options: options, hello: hello, hostClock: clocks.host, queue: queue,
+                notice: { [weak self] in self?.notice("\(guest.name) \($0)") }
             ) { [machines] hello in
                 clocks.clock(of: guest, vmmPID: try? machines.link(guest, hello: hello).get().vmmPID)
             }

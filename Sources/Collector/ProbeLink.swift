@@ -15,6 +15,12 @@ final class ProbeLink: Sendable {
     private static let flight: UInt64 = 4
     static let intervalNanoseconds: Int64 = 1_000_000_000
 
+    /// Where the exchange stands. A guest that was paused answers when it goes on; that answer is of no burst any more.
+    struct Exchange {
+        fileprivate var reader = FrameReader()
+        fileprivate var nextID: UInt64 = 1
+    }
+
     private let connection: Connection
     private let hostClock: HostClock
 
@@ -37,11 +43,12 @@ final class ProbeLink: Sendable {
 
     /// Exchanges `count` probes, some at a time. Each is a bound of its own in either direction, so that it does no harm
     /// when one waits behind another.
-    func burst(count: Int) throws -> [ClockProbe] {
-        var reader = FrameReader()
+    func burst(count: Int, _ exchange: inout Exchange) throws -> [ClockProbe] {
         var probes: [ClockProbe] = []
-        for first in stride(from: 1, through: UInt64(count), by: UInt64.Stride(Self.flight)) {
-            let ids = first...min(first + Self.flight - 1, UInt64(count))
+        let end = exchange.nextID + UInt64(count)
+        while exchange.nextID < end {
+            let ids = exchange.nextID..<min(exchange.nextID + Self.flight, end)
+            exchange.nextID = ids.upperBound
             var sent: [HostTime] = []
             for id in ids {
                 guard let now = hostClock.now() else {
@@ -52,9 +59,7 @@ final class ProbeLink: Sendable {
                     Message.probe(id: id).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
             }
             for (id, sent) in zip(ids, sent) {
-                guard case .probeReply(id, let guestReceived, let guestSent) = try next(&reader) else {
-                    throw SessionError("the agent answered a clock probe with something else")
-                }
+                let (guestReceived, guestSent) = try reply(to: id, &exchange.reader)
                 guard let received = hostClock.now() else { continue }
                 probes.append(
                     ClockProbe(
@@ -65,6 +70,14 @@ final class ProbeLink: Sendable {
     }
 
     func shutdown() { connection.shutdown() }
+
+    private func reply(to id: UInt64, _ reader: inout FrameReader) throws -> (TraceTicks, TraceTicks) {
+        while true {
+            guard case .probeReply(let answered, let guestReceived, let guestSent) = try next(&reader), answered <= id
+            else { throw SessionError("the agent answered a clock probe with something else") }
+            if answered == id { return (guestReceived, guestSent) }
+        }
+    }
 
     private func next(_ reader: inout FrameReader) throws -> Message {
         var buffer = [UInt8](repeating: 0, count: 4096)

@@ -45,7 +45,8 @@ package enum Limits {
     package static let connectMilliseconds = 5_000
     /// From connecting to the peer's hello, and for each answer of the set-up.
     package static let answerMilliseconds = 10_000
-    /// Silence of a peer after which it counts as lost: the agent sends a watermark at least every second.
+    /// Silence of a peer after which nothing is known of it; one that is draining is lost. The agent sends a watermark at
+    /// least every second.
     package static let silenceMilliseconds = 10_000
     /// Without credit, when there is something to send: a collector that is stopped for so long has lost its session, so
     /// that another can have it. Three times what counts as silence, because credit comes in eighths of the window.

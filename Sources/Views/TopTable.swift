@@ -134,6 +134,7 @@ struct TopTable {
     static func state(of source: Snapshot.Source) -> Line {
         switch source.state {
         case "live": Line("agent live", .running)
+        case "silent": Line("\(alarmGlyph) agent silent", .alarm)
         case "gone": Line("\(alarmGlyph) agent gone", .alarm)
         case "drained": Line("agent drained", .dim)
         default: Line("agent \(source.state)", .notice)

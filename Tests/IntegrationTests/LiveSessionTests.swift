@@ -97,6 +97,30 @@ extension RealTracingTests {
             #expect(agent.instances == [])
         }
 
+        @Test func `a guest that is silent is unknown, and comes back when it answers`() throws {
+            let agent = try TestAgent()
+            let session = LiveSession(options: options(agent), writer: nil)
+            try session.prepare()
+            session.start()
+            #expect(eventually(seconds: 3) { session.snapshot.sources.map(\.state) == ["live", "live"] })
+            let clock = session.snapshot.sources[1].clock
+            #expect(kill(agent.program.pid, SIGSTOP) == 0)
+            #expect(eventually(seconds: 20) { session.snapshot.sources.map(\.state) == ["live", "silent"] })
+            #expect(eventually(seconds: 5) { session.takeNotices().contains { $0.hasPrefix("guest is silent for ") } })
+            #expect(session.snapshot.health.limits.contains { $0.hasPrefix("guest is silent: ") })
+            #expect(kill(agent.program.pid, SIGCONT) == 0)
+            #expect(eventually(seconds: 5) { session.snapshot.sources.map(\.state) == ["live", "live"] })
+            #expect(session.takeNotices().contains("guest answers again"))
+            #expect(session.snapshot.health.limits.allSatisfy { !$0.contains("silent") })
+            let events = session.snapshot.sources[1].events
+            #expect(eventually(seconds: 3) { session.snapshot.sources[1].events > events }, "the guest stands still")
+            #expect(session.snapshot.sources[1].clock?.epoch == clock?.epoch)
+            session.stop()
+            #expect(session.wait(nanoseconds: 5_000_000_000))
+            #expect(session.snapshot.sources.map(\.state) == ["drained", "drained"])
+            agent.stop()
+        }
+
         @Test func `an agent that is told to end is reported with its own words`() throws {
             let agent = try TestAgent()
             let session = LiveSession(options: options(agent), writer: nil)

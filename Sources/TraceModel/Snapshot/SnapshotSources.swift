@@ -5,7 +5,7 @@ extension Snapshot {
         package var name: String
         /// `host` or `guest`.
         package var kind: String
-        /// `connecting`, `live`, `late`, `drained`, `gone`.
+        /// `connecting`, `live`, `late`, `silent`, `drained`, `gone`.
         package var state: String
         package var endpoint: String?
         package var events: UInt64 = 0
