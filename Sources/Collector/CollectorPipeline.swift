@@ -222,11 +222,10 @@ package struct CollectorPipeline: Codable {
 
     /// Releases what the watermarks allow into the analyzer.
     private mutating func analyze() {
-        guard let reached = Self.release(from: &merger, notAfter: limit, seenBy: observer, into: &analyzer),
-            reached > horizon
-        else {
-            return
-        }
+        var released = Self.release(from: &merger, notAfter: limit, seenBy: observer, into: &analyzer)
+        // The session lasted until the host's last word, not only until the last event.
+        if isHostDone, !merger.isHeld, sources.allSatisfy(\.hasEnded) { released = max(released ?? hostNow, hostNow) }
+        guard let reached = released, reached > horizon else { return }
         horizon = reached
         analyzer.advance(to: min(reached, limit ?? reached))
     }

@@ -42,6 +42,12 @@ struct CollectorSource: Codable {
         onlineCPUs = facts.prepared.cpus.count
     }
 
+    /// Nothing of it is still to come.
+    var hasEnded: Bool {
+        if case .live = state { return false }
+        return closing == nil
+    }
+
     var facts: SourceFacts { opening.facts }
     var formats: FormatTable { opening.formats }
     var exitReasonName: @Sendable (UInt64, UInt64) -> String? { opening.exitReasonName }
