@@ -47,10 +47,11 @@ extension RealTracingTests {
             return try #require(started)
         }
 
-        /// Takes all until the agent has drained, giving the credit back as it comes.
+        /// Takes all until the agent has drained, giving the credit back as it comes. Not until the connection ends: whether it
+        /// ends or is reset depends on whether the agent had read the last credit.
         private func drain(_ collector: RawCollector, _ received: inout Received) throws {
             try collector.send(.drain)
-            while let message = try collector.next(timeoutMilliseconds: 10_000) {
+            while !received.isDrained, let message = try collector.next(timeoutMilliseconds: 10_000) {
                 try take(message, from: collector, into: &received)
             }
         }
