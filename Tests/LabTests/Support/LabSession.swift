@@ -24,10 +24,11 @@ struct LabSession {
         var testDescription: String { rawValue }
     }
 
-    /// Returns when every source is live.
+    /// Returns when every source is live. The host stamps with the counter that `host-clock` reads, also where there is no
+    /// guest that would be placed by it.
     static func start(_ options: String) throws -> LabSession {
         do {
-            try Lab.host("recording start 300 \(options)")
+            try Lab.host("recording start 300 -C x86-tsc \(options)")
         } catch {
             throw Lab.Failure(description: "the recording did not start: \(try Lab.host("recording log"))")
         }
