@@ -9,15 +9,7 @@ import TraceModel
 /// Everything counts: decompression, decoding, encoding, and the writing of the recording.
 enum ImportBenchmark {
     static func run(_ arguments: ArraySlice<String>) throws {
-        if arguments.first?.hasSuffix(".dat") == true {
-            try run(host: arguments.first ?? "", guests: Array(arguments.dropFirst()))
-        } else {
-            let input = try BenchmarkInput(arguments)
-            guard let file = input.traceDat else {
-                throw BenchmarkInput.UsageError(description: "trace-cmd is needed to make a trace.dat file")
-            }
-            try run(host: file, guests: [])
-        }
+        try TraceCmdReport.withFiles(arguments, run)
     }
 
     private static func run(host: String, guests: [String]) throws {

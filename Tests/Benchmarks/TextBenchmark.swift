@@ -10,15 +10,7 @@ import TraceModel
 /// Everything counts: decompression, decoding, the merge, and the writing of the text into nothing.
 enum TextBenchmark {
     static func run(_ arguments: ArraySlice<String>) throws {
-        if arguments.first?.hasSuffix(".dat") == true {
-            try run(host: arguments.first ?? "", guests: Array(arguments.dropFirst()))
-        } else {
-            let input = try BenchmarkInput(arguments)
-            guard let file = input.traceDat else {
-                throw BenchmarkInput.UsageError(description: "trace-cmd is needed to make a trace.dat file")
-            }
-            try run(host: file, guests: [])
-        }
+        try TraceCmdReport.withFiles(arguments, run)
     }
 
     private static func run(host: String, guests: [String]) throws {
@@ -51,6 +43,19 @@ enum TextBenchmark {
 
 /// `trace-cmd report` of files, into nothing.
 enum TraceCmdReport {
+    /// Runs with the trace.dat files that are named, the host's first, or with one that is made.
+    static func withFiles(
+        _ arguments: ArraySlice<String>, _ run: (_ host: String, _ guests: [String]) throws -> Void
+    ) throws {
+        if let host = arguments.first, host.hasSuffix(".dat") { return try run(host, Array(arguments.dropFirst())) }
+        let input = try BenchmarkInput(arguments)
+        guard let file = input.traceDat else {
+            throw BenchmarkInput.UsageError(description: "trace-cmd is needed to make a trace.dat file")
+        }
+        // The input is removed with its folder when nobody holds it any more.
+        try withExtendedLifetime(input) { try run(file, []) }
+    }
+
     /// Says how much longer it takes than something else, in nanoseconds of CPU time per event.
     static func show(of files: [String], events: Int, beside other: Double, _ name: String) {
         guard let shell = ChildProcess.find("sh"), ChildProcess.find("trace-cmd") != nil else { return }
