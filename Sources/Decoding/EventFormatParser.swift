@@ -14,7 +14,8 @@ package enum EventFormatParser {
         guard bytes.count <= Limits.formatBytes else {
             throw EventFormatError(.textTooLong(bytes: bytes.count), line: 0)
         }
-        guard isEventName(system.utf8) else { throw EventFormatError(.badName, line: 0) }
+        let systemName = Array(system.utf8)
+        guard isEventName(systemName, systemName.indices) else { throw EventFormatError(.badName, line: 0) }
         var name: String?
         var id: UInt16?
         var fields: [EventField] = []
@@ -22,22 +23,23 @@ package enum EventFormatParser {
         var start = 0
         var number = 0
         while start < bytes.count {
-            let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+            let end = ByteScanner.first(UInt8(ascii: "\n"), bytes, start..<bytes.count) ?? bytes.count
             number += 1
-            var line = ByteScanner(bytes[start..<end], line: number)
+            var line = ByteScanner(bytes, start..<end, line: number)
             start = end + 1
             line.skipSpaces()
             // The expression may itself span lines; nothing of it is looked at here.
             if line.skip("print fmt:") { break }
             if line.skip("name:") {
-                guard isEventName(line.trimmedRest) else { throw line.error(.badName) }
-                name = String(decoding: line.trimmedRest, as: UTF8.self)
+                let rest = line.trimmedRest
+                guard isEventName(bytes, rest) else { throw line.error(.badName) }
+                name = String(decoding: bytes[rest], as: UTF8.self)
             } else if line.skip("ID:") {
                 line.skipSpaces()
                 guard let value = line.number(), let value = UInt16(exactly: value) else { throw line.error(.badID) }
                 id = value
             } else if line.skip("field:") || line.skip("field special:") {
-                let field = try parseField(&line)
+                let field = try parseField(bytes, &line)
                 if field.name.hasPrefix("common_") {
                     try checkCommon(field, line)
                     common.append(field)
@@ -68,9 +70,11 @@ package enum EventFormatParser {
     }
 
     /// What follows `field:`.
-    private static func parseField(_ line: inout ByteScanner) throws(EventFormatError) -> EventField {
-        guard let text = line.take(upTo: UInt8(ascii: ";")) else { throw line.error(.badField) }
-        guard let declaration = FieldDeclaration(text) else { throw line.error(.badDeclaration) }
+    private static func parseField(
+        _ text: [UInt8], _ line: inout ByteScanner
+    ) throws(EventFormatError) -> EventField {
+        guard let words = line.take(upTo: UInt8(ascii: ";")) else { throw line.error(.badField) }
+        guard let declaration = FieldDeclaration(text, words) else { throw line.error(.badDeclaration) }
         var offset: Int?
         var size: Int?
         var isSigned: Bool?
@@ -81,9 +85,9 @@ package enum EventFormatParser {
             line.skipSpaces()
             guard let value = line.number() else { throw line.error(.badNumber) }
             guard line.skip(";") else { throw line.error(.badField) }
-            if key.elementsEqual("offset".utf8) { offset = value }
-            if key.elementsEqual("size".utf8) { size = value }
-            if key.elementsEqual("signed".utf8) { isSigned = value != 0 }
+            if ByteScanner.isEqual(text, key, "offset") { offset = value }
+            if ByteScanner.isEqual(text, key, "size") { size = value }
+            if ByteScanner.isEqual(text, key, "signed") { isSigned = value != 0 }
         }
         guard let offset, let size else { throw line.error(.badField) }
         // A record lies in one sub-buffer, and those have at most 64 KiB.
@@ -95,9 +99,11 @@ package enum EventFormatParser {
 
     /// Letters, digits and `_-.`: what kernel/trace/trace.h (`is_good_name`) allows, and what some static events have.
     /// A name with anything else could do harm where it is printed or used as part of a path.
-    private static func isEventName(_ name: some Collection<UInt8>) -> Bool {
-        !name.isEmpty && name.count <= 256
-            && name.allSatisfy { ByteScanner.isIdentifier($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") }
-            && name.first != UInt8(ascii: ".")
+    private static func isEventName(_ text: [UInt8], _ name: Range<Int>) -> Bool {
+        guard let first = name.first, name.count <= 256, text[first] != UInt8(ascii: ".") else { return false }
+        return name.allSatisfy { place in
+            ByteScanner.isIdentifier(text[place]) || text[place] == UInt8(ascii: "-")
+                || text[place] == UInt8(ascii: ".")
+        }
     }
 }
