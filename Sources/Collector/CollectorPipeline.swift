@@ -127,8 +127,8 @@ package struct CollectorPipeline: Codable {
         _ id: SourceID, _ facts: SourceFacts, _ formats: [FormatMessage], _ names: TaskNamesMessage
     ) {
         let host = facts.isHost ? nil : sources.first { $0.facts.isHost }
-        var source = CollectorSource(id: id, facts: facts, hostClock: host?.facts.prepared.clock)
-        for message in formats { source.add(message, anomalies: &anomalies) }
+        let opening = SourceOpening(facts, formats: formats, anomalies: &anomalies)
+        var source = CollectorSource(id: id, opening: opening, hostClock: host?.facts.prepared.clock)
         if keepsClockJournals { source.clock.keepJournal() }
         merger.addSource(id, isReference: facts.isHost)
         analyzer.bind(id, name: facts.name, formats: source.formats, exitReasonName: source.exitReasonName)

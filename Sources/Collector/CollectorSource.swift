@@ -32,9 +32,10 @@ struct CollectorSource: Codable {
     private var lost = Snapshot.Lost()
 
     /// - Parameter hostClock: by which its host stamps, nil when this is the host: of the two clocks either may stray.
-    init(id: SourceID, facts: SourceFacts, hostClock: TraceClock?) {
+    init(id: SourceID, opening: SourceOpening, hostClock: TraceClock?) {
         self.id = id
-        opening = SourceOpening(facts)
+        self.opening = opening
+        let facts = opening.facts
         let tolerance = ClockTolerance.standard(for: facts.prepared.clock)
         clock = ClockMap(
             clock: facts.prepared.clock, identity: facts.isHost,
@@ -51,10 +52,6 @@ struct CollectorSource: Codable {
     var facts: SourceFacts { opening.facts }
     var formats: FormatTable { opening.formats }
     var exitReasonName: @Sendable (UInt64, UInt64) -> String? { opening.exitReasonName }
-
-    mutating func add(_ message: FormatMessage, anomalies: inout AnomalyCounts) {
-        opening.add(message, anomalies: &anomalies)
-    }
 
     var kvmEvents: KVMEvents { opening.kvmEvents }
 

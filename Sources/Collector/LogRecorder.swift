@@ -42,8 +42,9 @@ package struct LogRecorder {
                 try writer.append(record)
             case .batch(let source, let batch):
                 if let opening = recorder.openings.removeValue(forKey: source) {
+                    var anomalies = AnomalyCounts()
                     recorder.encoders[source] = BatchEncoder(
-                        formats: SourceOpening(opening.facts, formats: opening.formats).formats)
+                        formats: FormatTable(opening.formats, of: opening.facts, anomalies: &anomalies))
                 }
                 for frame in recorder.encoders[source]?.frames(for: batch) ?? [] {
                     try writer.append(frame, source: source)

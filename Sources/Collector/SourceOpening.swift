@@ -8,42 +8,26 @@ import Wire
 /// A checkpoint leaves it out: the opening itself is in the recording, and megabytes long.
 struct SourceOpening {
     let facts: SourceFacts
-    private(set) var formats: FormatTable
+    let formats: FormatTable
     var decoder: BatchDecoder
     /// Names of exit reasons from this kernel's own `kvm_exit` format.
-    private var reasons: ExitReasonNames?
-    private(set) var kvmEvents: KVMEvents
+    private let reasons: ExitReasonNames?
+    let kvmEvents: KVMEvents
 
-    init(_ facts: SourceFacts) {
+    init(_ facts: SourceFacts, formats messages: [FormatMessage], anomalies: inout AnomalyCounts) {
         self.facts = facts
-        formats = FormatTable(byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize)
+        let formats = FormatTable(messages, of: facts, anomalies: &anomalies)
+        self.formats = formats
         decoder = BatchDecoder(formats: formats)
         kvmEvents = KVMEvents(formats)
+        reasons = formats.typeIndex(system: "kvm", name: "kvm_exit").map {
+            ExitReasonNames(format: formats.formats[$0])
+        }
     }
 
     init(_ facts: SourceFacts, formats messages: [FormatMessage]) {
-        self.init(facts)
         var anomalies = AnomalyCounts()
-        for message in messages { add(message, anomalies: &anomalies) }
-    }
-
-    /// Formats keep the order in which the source told them: it gives events their type index.
-    mutating func add(_ message: FormatMessage, anomalies: inout AnomalyCounts) {
-        do throws(EventFormatError) {
-            let format = try EventFormatParser.parse(message.text, system: message.system)
-            guard formats.append(format) == formats.formats.count - 1 else { return }
-            decoder.append(format)
-            if format.system == "kvm", format.name == "kvm_exit" { reasons = ExitReasonNames(format: format) }
-            if format.system == "kvm" { kvmEvents = KVMEvents(formats) }
-        } catch {
-            // A placeholder keeps later type indices right; its events cannot be read.
-            let placeholder = EventFormat(
-                kernelID: UInt16.max - UInt16(truncatingIfNeeded: formats.formats.count), system: message.system,
-                name: "unreadable", fields: [], text: message.text)
-            formats.append(placeholder)
-            decoder.append(placeholder)
-            anomalies.add(.fieldMissing)
-        }
+        self.init(facts, formats: messages, anomalies: &anomalies)
     }
 
     var exitReasonName: @Sendable (UInt64, UInt64) -> String? {
@@ -60,8 +44,27 @@ extension SourceOpening: Codable {
                 name: "", isHost: false, endpoint: "", hostname: "", bootID: "", kernelRelease: "",
                 prepared: Prepared(
                     token: 0, clock: .mono, byteOrder: .native, longSize: 8, subBufferBytes: 0, bufferKiBPerCPU: 0,
-                    cpus: [], instance: "")))
+                    cpus: [], instance: "")), formats: [])
     }
 
     func encode(to encoder: any Encoder) throws {}
+}
+
+extension FormatTable {
+    /// Formats keep the order in which the source told them: it gives events their type index.
+    init(_ messages: [FormatMessage], of facts: SourceFacts, anomalies: inout AnomalyCounts) {
+        self.init(byteOrder: facts.prepared.byteOrder, longSize: facts.prepared.longSize)
+        for message in messages {
+            do throws(EventFormatError) {
+                append(try EventFormatParser.parse(message.text, system: message.system))
+            } catch {
+                // A placeholder keeps later type indices right; its events cannot be read.
+                append(
+                    EventFormat(
+                        kernelID: UInt16.max - UInt16(truncatingIfNeeded: formats.count), system: message.system,
+                        name: "unreadable", fields: [], text: message.text))
+                anomalies.add(.fieldMissing)
+            }
+        }
+    }
 }

@@ -8,6 +8,8 @@ package import TraceModel
 /// `Limits.batchEvents`, `Limits.batchLosses` and `Limits.batchRecordBytes`.
 package struct BatchDecoder: Sendable {
     private var plan: BatchPlan
+    /// Planned with the first batch: a kernel has thousands, and the events of files never come as a batch message.
+    private var unplanned: [EventFormat]
     /// As in `BatchEncoder`.
     private var slots: [UInt64] = []
     /// By the number of the kind.
@@ -39,12 +41,19 @@ package struct BatchDecoder: Sendable {
         var input: BatchInput
     }
 
-    package init(formats: FormatTable) { plan = BatchPlan(formats: formats) }
+    package init(formats: FormatTable) {
+        plan = BatchPlan(byteOrder: formats.byteOrder)
+        unplanned = formats.formats
+    }
 
-    package mutating func append(_ format: EventFormat) { plan.append(format) }
+    package mutating func append(_ format: EventFormat) { unplanned.append(format) }
 
     /// - Throws: `MessageError` when the body is no batch; nothing of it is used then.
     package mutating func decode(_ body: [UInt8]) throws(MessageError) -> EventBatch {
+        if !unplanned.isEmpty {
+            for format in unplanned { plan.append(format) }
+            unplanned = []
+        }
         var input = BatchInput()
         // An event's integers are read without a look at the end: it is looked at after each event, and before each string.
         padded.removeAll(keepingCapacity: true)

@@ -94,8 +94,10 @@ struct BatchPlan: Sendable {
     private var slots: [String: Int] = [:]
     private var kernelIDs: Set<UInt16> = []
 
+    init(byteOrder: ByteOrder) { self.byteOrder = byteOrder }
+
     init(formats: FormatTable) {
-        byteOrder = formats.byteOrder
+        self.init(byteOrder: formats.byteOrder)
         for format in formats.formats { append(format) }
     }
 
