@@ -104,9 +104,9 @@ package struct TraceDatFile: Sendable {
         return Int(bytes)
     }
 
-    /// The recording kernel's symbols as the file holds them, compressed by zstd, and in front of them their length, a u32 in
-    /// the file's byte order; nil when it holds them otherwise. Nobody has looked whether they can be decompressed.
-    package func zstdSymbols(in file: RawSpan) throws(TraceDatError) -> [UInt8]? {
+    /// Where the file holds the recording kernel's symbols, compressed by zstd, perhaps with their length in front of them, a
+    /// u32 in the file's byte order; nil when it holds them otherwise. Nobody has looked whether they can be decompressed.
+    package func zstdSymbols(in file: RawSpan) throws(TraceDatError) -> Range<Int>? {
         guard case .section(let section) = kallsyms, compression == "zstd" else { return nil }
         return try section.block(in: file, order: byteOrder)
     }

@@ -58,14 +58,13 @@ struct TraceDatSection {
         return try decompress(algorithm, bytes.extracting(block), plain)
     }
 
-    /// What `body` decompresses, as it is in the file; nil when the section is not compressed.
-    func block(in file: RawSpan, order: ByteOrder) throws(TraceDatError) -> [UInt8]? {
+    /// Where in the file that lies which `body` decompresses; nil when the section is not compressed.
+    func block(in file: RawSpan, order: ByteOrder) throws(TraceDatError) -> Range<Int>? {
         guard isCompressed else { return nil }
         let bytes = file.extracting(range)
         var cursor = ByteCursor(bytes, order: order)
         let block = try compressedBlock(&cursor, bytes).range
-        var copy = ByteCursor(bytes, from: block.lowerBound, order: order)
-        return try copy.data(bytes, block.count, "a compressed section")
+        return range.lowerBound + block.lowerBound..<range.lowerBound + block.upperBound
     }
 
     private func compressedBlock(

@@ -24,7 +24,13 @@ package final class TraceDatInput: SessionInput {
 
     private let session: TraceDatSession
     private let clocks: TraceDatClocks
-    private var opening: [LogRecord] = []
+    /// What is told before the first event; symbols are megabytes that are copied when it is their turn.
+    private enum Opening {
+        case record(LogRecord)
+        case symbols(SourceID, TraceDatSource, Range<Int>)
+    }
+
+    private var opening: [Opening] = []
     private var openingAt = 0
     private var streams: [Stream] = []
     /// To be told next, the last first.
@@ -67,7 +73,10 @@ package final class TraceDatInput: SessionInput {
     package func next() throws -> PipelineInput? {
         if openingAt < opening.count {
             openingAt += 1
-            return .record(opening[openingAt - 1])
+            switch opening[openingAt - 1] {
+            case .record(let record): return .record(record)
+            case .symbols(let id, let source, let range): return .record(.symbols(id, part: source.bytes(range)))
+            }
         }
         while waiting.isEmpty {
             guard let turn = earliest() else { return nil }
@@ -136,40 +145,57 @@ package final class TraceDatInput: SessionInput {
         member.id == .host ? clocks.scale.map { [.scale($0)] } ?? [] : clocks.facts(of: member)
     }
 
-    private func openingRecords() throws -> [LogRecord] {
+    private func openingRecords() throws -> [Opening] {
         let host = session.host
         let starts = streams.compactMap { stream in stream.firstTicks.flatMap { stream.clock.hostTime($0)?.time } }
         let start = starts.min() ?? HostTime(nanoseconds: 0)
         let words = TraceDatSession.unameWords(host.source.file)
         let options = host.source.file.options
         let date = options.dateMicroseconds.map { $0.addingReportingOverflow(start.nanoseconds / 1000).partialValue }
-        var records: [LogRecord] = [
-            .session(
-                SessionFacts(
-                    program: "trace-cmd \((options.version ?? "").sanitized)", hostname: words.host ?? "",
-                    kernelRelease: words.release ?? "", bootID: "", start: start,
-                    wallClockSeconds: (date ?? 0) / 1_000_000,
-                    maximumLagNanoseconds: Limits.mergeLagOfFilesNanoseconds))
+        var records: [Opening] = [
+            .record(
+                .session(
+                    SessionFacts(
+                        program: "trace-cmd \((options.version ?? "").sanitized)", hostname: words.host ?? "",
+                        kernelRelease: words.release ?? "", bootID: "", start: start,
+                        wallClockSeconds: (date ?? 0) / 1_000_000,
+                        maximumLagNanoseconds: Limits.mergeLagOfFilesNanoseconds)))
         ]
         for member in session.members {
-            records.append(member.opened)
-            records += try member.symbolRecords()
-            records += facts(of: member).map { .clock(member.id, $0) }
+            records.append(.record(member.opened))
+            records += try symbols(of: member)
+            records += facts(of: member).map { .record(.clock(member.id, $0)) }
         }
         for guest in session.guests {
             guard let link = guest.link, let machine = VMFacts(link, name: guest.name, host: host.source.file) else {
                 continue
             }
-            records.append(.machine(machine))
-            records.append(.link(guest.id, vmmPID: machine.vmmPID, evidence: "the host's file names its vCPU threads"))
+            records.append(.record(.machine(machine)))
+            let evidence = "the host's file names its vCPU threads"
+            records.append(.record(.link(guest.id, vmmPID: machine.vmmPID, evidence: evidence)))
         }
         // Machines that were traced without their events being given here.
         for link in options.guests where !session.guests.contains(where: { $0.link == link }) {
             if let machine = VMFacts(link, name: link.name, host: host.source.file) {
-                records.append(.machine(machine))
+                records.append(.record(.machine(machine)))
             }
         }
         return records
+    }
+
+    /// The kernel's symbols, compressed, in parts that each fit a frame.
+    private func symbols(of member: TraceDatSession.Member) throws -> [Opening] {
+        func parts(_ range: Range<Int>) -> [Range<Int>] {
+            let partBytes = Limits.frameBytes / 2
+            return stride(from: range.lowerBound, to: range.upperBound, by: partBytes).map {
+                $0..<min($0 + partBytes, range.upperBound)
+            }
+        }
+        if let place = try member.source.zstdSymbols() {
+            return parts(place).map { .symbols(member.id, member.source, $0) }
+        }
+        guard let block = try member.source.compressedSymbols() else { return [] }
+        return parts(block.indices).map { .record(.symbols(member.id, part: Array(block[$0]))) }
     }
 }
 
@@ -190,15 +216,6 @@ extension TraceDatSession.Member {
                     headerEvent: file.headerEvent)),
             formats: file.formats.formats.map { FormatMessage(system: $0.system, text: $0.text) },
             names: TaskNamesMessage(tasks: file.tasks.map { TaskNamesMessage.Task(tid: $0.tid, comm: $0.comm) }))
-    }
-
-    /// The kernel's symbols, compressed, in parts that each fit a frame.
-    fileprivate func symbolRecords() throws -> [LogRecord] {
-        guard let block = try source.compressedSymbols() else { return [] }
-        let partBytes = Limits.frameBytes / 2
-        return stride(from: 0, to: block.count, by: partBytes).map {
-            .symbols(id, part: Array(block[$0..<min($0 + partBytes, block.count)]))
-        }
     }
 
     /// Bytes of the events in the file, for progress.

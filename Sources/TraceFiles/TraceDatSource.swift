@@ -30,13 +30,21 @@ package final class TraceDatSource {
         }
     }
 
-    /// The same as one zstd frame, perhaps with their length in front of them. Compressing them anew takes longer than all the
-    /// rest of a short recording.
+    /// Where the file holds them as one zstd frame, perhaps with their length in front of them; nil when it does not.
+    /// Compressing them anew takes longer than all the rest of a short recording.
+    func zstdSymbols() throws(TraceDatError) -> Range<Int>? {
+        try mapped.withBytes { (bytes) throws(TraceDatError) in try file.zstdSymbols(in: bytes) }
+    }
+
+    /// The same for a file that holds them otherwise; nil when it has none.
     func compressedSymbols() throws -> [UInt8]? {
-        let block = try mapped.withBytes { (bytes) throws(TraceDatError) in try file.zstdSymbols(in: bytes) }
-        if let block { return block }
         guard let symbols = try symbols(), !symbols.isEmpty, let codec = Codec(.zstd) else { return nil }
         return try codec.compress(symbols.span.bytes, level: 1)
+    }
+
+    /// Bytes of the file, of a place that it told itself.
+    func bytes(_ range: Range<Int>) -> [UInt8] {
+        mapped.withBytes { bytes in unsafe bytes.extracting(range).withUnsafeBytes { unsafe Array($0) } }
     }
 
     /// The events of some of the file's buffers, merged by CPU.
