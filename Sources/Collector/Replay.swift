@@ -9,10 +9,15 @@ package struct Replay {
     private var pipeline = CollectorPipeline()
     /// While intervals are listed, until when; the session's end is nil in it.
     private var listEnd: HostTime??
+    /// Told with every input how much is done of what was asked for, 0 to 1.
+    package typealias Watch = (_ share: () -> Double) -> Void
+    private let watch: Watch?
 
-    package init(_ input: any SessionInput) {
+    /// - Parameter watch: for people who wait.
+    package init(_ input: any SessionInput, watch: Watch? = nil) {
         self.input = input
         recorded = input as? RecordedInput
+        self.watch = watch
     }
 
     /// Goes as close before `time` as the input's index knows a way, if that is forward.
@@ -28,6 +33,7 @@ package struct Replay {
             // Threads were identified when the session was live; the answers are in the recording.
             _ = pipeline.takeUnidentifiedThreads()
             recorded?.follow(pipeline)
+            watch? { input.progress }
             if let time, pipeline.horizon >= time { return true }
         }
         return false
@@ -37,10 +43,13 @@ package struct Replay {
     /// and the replay may go on.
     package mutating func snapshot(at time: HostTime) throws -> Snapshot {
         pipeline.hold(at: time)
+        let begin = pipeline.horizon
         while !pipeline.isHeld, let next = try input.next() {
             pipeline.apply(next)
             _ = pipeline.takeUnidentifiedThreads()
             recorded?.follow(pipeline)
+            let reached = pipeline.horizon
+            watch? { min(1, Double(reached - begin) / Double(max(1, time - begin))) }
         }
         return pipeline.isHeld ? pipeline.snapshot(at: time) : pipeline.snapshot()
     }
@@ -73,6 +82,7 @@ package struct Replay {
         while !pipeline.isHeld, let next = try input.next() {
             pipeline.apply(next)
             _ = pipeline.takeUnidentifiedThreads()
+            watch? { input.progress }
             let closed = pipeline.takeIntervals()
             if !closed.isEmpty { return closed }
         }

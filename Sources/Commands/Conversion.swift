@@ -1,6 +1,5 @@
 import Glibc
 import SessionLog
-import Threading
 
 /// A session in files on its way into other files: progress for whoever watches, and a way out that leaves nothing half.
 ///
@@ -33,23 +32,11 @@ struct Conversion {
 
     /// Hands all of `input` to `take`, in order, and shows how far it is.
     func run(_ input: any SessionInput, _ what: String, take: (PipelineInput) throws -> Void) throws {
-        defer { status.clear() }
-        let begin = MonotonicClock.nanoseconds()
-        var shownAt = begin
-        var count = 0
+        let waiting = WaitingLine(what)
+        defer { waiting.clear() }
         while let next = try input.next() {
             try take(next)
-            count += 1
-            // Looking at the clock with every input would cost more than some inputs.
-            guard count % 16 == 0 else { continue }
-            if signals.count > 0 { throw Interrupted() }
-            let now = MonotonicClock.nanoseconds()
-            guard now - shownAt >= 200_000_000 else { continue }
-            shownAt = now
-            let progress = input.progress
-            let seconds = Double(now - begin) / 1e9
-            let left = progress > 0.01 ? "  \(Int((seconds / progress - seconds).rounded(.up))) s left" : ""
-            status.show { String("\(what)  \(Int(progress * 100)) %\(left)".prefix($0)) }
+            if waiting.step(input.progress), signals.count > 0 { throw Interrupted() }
         }
         if signals.count > 0 { throw Interrupted() }
     }

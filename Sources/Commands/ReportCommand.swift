@@ -81,19 +81,24 @@ struct ReportCommand: ParsableCommand {
         let input = try openInput()
         if events { return try list(input) }
         if intervals { return try listIntervals(input) }
-        var replay = Replay(input)
+        // What has no index is read up to the instant, which may take minutes.
+        let waiting = WaitingLine("reading")
+        var replay = Replay(input) { waiting.step($0()) }
         if let at {
             let snapshot = try replay.snapshot(at: at)
+            waiting.clear()
             let page = try page(of: snapshot)
             emit(snapshot, before: nil) { (page ?? InstantView.render(snapshot, width: $0)).plainText }
         } else if from != nil || to != nil {
             let before = try from.map { try replay.snapshot(at: $0) }
             let after = try to.map { try replay.snapshot(at: $0) } ?? replay.end()
+            waiting.clear()
             emit(after, before: before) { width in
                 TopView.text(current: after, previous: before, options: Self.plain, width: width).plainText
             }
         } else {
             let snapshot = try replay.end()
+            waiting.clear()
             let page = try page(of: snapshot)
             emit(snapshot, before: nil) { (page ?? SummaryView.render(snapshot, width: $0)).plainText }
         }
