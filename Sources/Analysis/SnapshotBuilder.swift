@@ -9,6 +9,8 @@ extension Analyzer {
         var snapshot = Snapshot(window: Snapshot.Window(startNanoseconds: start, endNanoseconds: now))
         let listed = machines.values.sorted { $0.serial < $1.serial }
         let names = CulpritNames(self, machines: listed)
+        snapshot.host.sees.guestMode = host.knowledge.guestMode
+        snapshot.host.sees.scheduling = host.knowledge.scheduling
         for cpu in cpus.indices where cpus[cpu].isSeen { snapshot.host.cpus.append(hostCPU(cpu, names)) }
 
         var slots: [UInt32: [Int]] = [:]

@@ -10,6 +10,7 @@ package struct FlightRecorder: Sendable {
     private var quietUntil: HostTime?
     private var previous: Snapshot?
     private var savedCount = 0
+    private var hasToldBlindness = false
 
     /// After a save, thresholds rest for `quietNanoseconds`: as long as what was saved reaches back, it is not saved again.
     package init(directory: String, thresholds: [Threshold], quietNanoseconds: Int64) {
@@ -24,6 +25,14 @@ package struct FlightRecorder: Sendable {
     package mutating func nextDirectory() -> String {
         savedCount += 1
         return "\(baseName)-saved-\(savedCount).tandem"
+    }
+
+    /// Thresholds that this session never sees exceeded, and why, each told once: before anybody relies on them.
+    package mutating func takeBlindThresholds(_ snapshot: Snapshot) -> [String] {
+        // What the host sends is known with its source.
+        guard !hasToldBlindness, !snapshot.sources.isEmpty else { return [] }
+        hasToldBlindness = true
+        return thresholds.compactMap { $0.blindness(in: snapshot) }
     }
 
     /// What exceeds a threshold now, if that is a reason to save. To be asked with every snapshot, in their order.

@@ -285,6 +285,7 @@ package final class LiveSession: @unchecked Sendable {
             defer { shared.savesAsked = 0 }
             return (shared.savesAsked, shared.snapshot)
         }
+        for problem in flightRecorder?.takeBlindThresholds(snapshot) ?? [] { notice("--save-on \(problem)") }
         let reason = flightRecorder?.reason(snapshot)
         guard asked > 0 || reason != nil, let directory = flightRecorder?.nextDirectory() else { return }
         if let problem = recorder.save(as: directory, at: pipeline.horizon) {

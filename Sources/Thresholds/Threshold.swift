@@ -125,6 +125,14 @@ package struct Threshold: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Why it never tells anything in this session, if so.
+    package func blindness(in snapshot: Snapshot) -> String? {
+        guard case .states(let states) = subject, !states.contains(where: snapshot.host.sees.tells) else { return nil }
+        let missing = snapshot.host.sees.scheduling ? "kvm:kvm_entry and kvm:kvm_exit" : "sched:sched_switch"
+        return
+            "'\(description)' is never seen: without \(missing) of the host nothing tells that state; record them too"
+    }
+
     private func exceeds<Value: Comparable>(_ value: Value, _ limit: Value) -> Bool {
         isInclusive ? value >= limit : value > limit
     }

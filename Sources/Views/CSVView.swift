@@ -24,6 +24,8 @@ package enum CSVView {
         let snapshot: Snapshot
         let guest: Snapshot.Guest
         let vcpu: Snapshot.VCPU
+        /// Where context switches are seen.
+        var scheduled: Snapshot.VCPU? { snapshot.host.sees.scheduling ? vcpu : nil }
     }
 
     private struct Column: Sendable {
@@ -50,14 +52,16 @@ package enum CSVView {
             .init(name: "guest_tid") { $0.vcpu.guestTID.map { "\($0)" } },
         ]
         + VCPUState.allCases.map { state in
-            .init(name: "\(state.label)_ns") { "\($0.vcpu.times[state])" }
+            .init(name: "\(state.label)_ns") {
+                $0.snapshot.host.sees.tells(state) ? "\($0.vcpu.times[state])" : nil
+            }
         }
         + [
-            .init(name: "preemptions") { "\($0.vcpu.preemptions)" },
-            .init(name: "wakeups") { "\($0.vcpu.wakeups)" },
+            .init(name: "preemptions") { $0.scheduled.map { "\($0.preemptions)" } },
+            .init(name: "wakeups") { $0.scheduled.map { "\($0.wakeups)" } },
             .init(name: "migrations") { "\($0.vcpu.migrations)" },
-            .init(name: "worst_preemption_ns") { "\($0.vcpu.worstPreemptionNanoseconds)" },
-            .init(name: "worst_preemption_at_ns") { "\($0.vcpu.worstPreemptionAtNanoseconds)" },
+            .init(name: "worst_preemption_ns") { $0.scheduled.map { "\($0.worstPreemptionNanoseconds)" } },
+            .init(name: "worst_preemption_at_ns") { $0.scheduled.map { "\($0.worstPreemptionAtNanoseconds)" } },
             .init(name: "exits") { "\($0.vcpu.exitCount)" },
             .init(name: "top_culprit") { $0.vcpu.culprits.first?.label },
             .init(name: "top_culprit_kind") { $0.vcpu.culprits.first?.kind.rawValue },
@@ -72,7 +76,7 @@ package enum CSVView {
         ]
 
     private static let lengths: [Column] =
-        durations("ready") { $0.ready } + durations("wakeup_latency") { $0.wakeUpLatency }
+        durations("ready") { $0.scheduled?.ready } + durations("wakeup_latency") { $0.scheduled?.wakeUpLatency }
         + [
             .init(name: "exit") { $0.vcpu.exitReason },
             .init(name: "lower_bounds") { $0.vcpu.isLowerBound ? "1" : "0" },
@@ -90,7 +94,7 @@ package enum CSVView {
         ]
 
     private static func durations(
-        _ name: String, _ value: @escaping @Sendable (Snapshot.VCPU) -> Snapshot.Durations?
+        _ name: String, _ value: @escaping @Sendable (Row) -> Snapshot.Durations?
     ) -> [Column] {
         let parts: [(String, @Sendable (Snapshot.Durations) -> String)] = [
             ("count", { "\($0.count)" }), ("total_ns", { "\($0.totalNanoseconds)" }),
@@ -98,6 +102,6 @@ package enum CSVView {
             ("p99_9_ns", { "\($0.p999Nanoseconds)" }), ("max_ns", { "\($0.maximumNanoseconds)" }),
             ("max_at_ns", { "\($0.maximumAtNanoseconds)" }),
         ]
-        return parts.map { part, text in .init(name: "\(name)_\(part)") { value($0.vcpu).map(text) } }
+        return parts.map { part, text in .init(name: "\(name)_\(part)") { value($0).map(text) } }
     }
 }

@@ -76,7 +76,7 @@ struct HostSections {
         _ exits: [Snapshot.Exit], isEmulated: Bool, start: Int64, isCoarse: Bool = false, limit: Int = .max - 1
     ) -> Section {
         let title = "EXIT REASON"
-        guard evidence.hasKVMEvents, !isEmulated else {
+        guard evidence.hasExits, !isEmulated else {
             return HostSections.unknown(
                 title,
                 isEmulated
@@ -96,8 +96,15 @@ struct HostSections {
         let whole = exits.reduce(0) { HostSections.sum($0, $1.nanoseconds) }
         for exit in HostSections.split(exits, limit: limit) {
             let share = Share(exit.nanoseconds, of: whole)
-            var row: [TextTable.Cell] = [
-                .init(exit.reason), .init(Format.count(exit.count)), .init(Format.duration(exit.nanoseconds)),
+            var row: [TextTable.Cell] = [.init(exit.reason), .init(Format.count(exit.count))]
+            // Without kvm_entry nothing tells when an exit was over.
+            guard evidence.hasKVMEvents else {
+                row += [TextTable.Cell](repeating: .init(Format.unknown, .unknown), count: 6)
+                table.rows.append(row)
+                continue
+            }
+            row += [
+                .init(Format.duration(exit.nanoseconds)),
                 .init(Format.percent(share), share?.isNothing == true ? .dim : .plain),
             ]
             if let handling = exit.handling {

@@ -144,7 +144,9 @@ struct StateShares {
 struct Evidence: Hashable {
     /// Guest code was told from hypervisor for some vCPU.
     var hasKVMEvents = false
-    /// Context switches were seen.
+    /// Exits were counted for some vCPU; how long they took is known only with `hasKVMEvents`.
+    var hasExits = false
+    /// Context switches are seen.
     var hasSchedulerEvents = false
     /// Some machine has an agent inside.
     var hasAgents = false
@@ -152,14 +154,13 @@ struct Evidence: Hashable {
     init(_ snapshot: Snapshot) {
         let vcpus = snapshot.guests.lazy.flatMap(\.vcpus)
         let split: [VCPUState] = [.running, .hypervisor, .userspace, .polling]
-        let offCPU: [VCPUState] = [.preempted, .waking, .halted, .blocked]
-        func hasTime(_ vcpu: Snapshot.VCPU, in states: [VCPUState]) -> Bool {
-            states.contains { vcpu.times[$0] > 0 || vcpu.state.state == $0 }
-        }
-        hasKVMEvents = vcpus.contains { $0.exitCount > 0 || hasTime($0, in: split) }
-        hasSchedulerEvents =
-            snapshot.host.cpus.contains { $0.switches > 0 }
-            || vcpus.contains { $0.preemptions > 0 || hasTime($0, in: offCPU) }
+        hasKVMEvents =
+            snapshot.host.sees.guestMode
+            && vcpus.contains { vcpu in
+                vcpu.exitCount > 0 || split.contains { vcpu.times[$0] > 0 || vcpu.state.state == $0 }
+            }
+        hasExits = hasKVMEvents || vcpus.contains { $0.exitCount > 0 }
+        hasSchedulerEvents = snapshot.host.sees.scheduling
         hasAgents = snapshot.guests.contains { $0.source != nil }
     }
 }

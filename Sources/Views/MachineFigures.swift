@@ -40,6 +40,8 @@ struct MachineFigures {
         }
     }
 
+    private var isLowerBound: Bool { vcpus.contains(where: \.vcpu.isLowerBound) }
+
     /// `●2 ▲1`: how many are in which state, most first.
     private var states: TextTable.Cell {
         var counts: [VCPUState: Int] = [:]
@@ -63,10 +65,13 @@ struct MachineFigures {
             guard let clock else { return guest.source == nil ? .init("no agent", .dim) : unknown }
             return .init(clock.boundText, clock.isBounded ? .plain : .notice)
         case .preemptionRate: return evidence.hasSchedulerEvents ? .rate(sum(\.preemptionRate)) : unknown
-        case .preemptions: return evidence.hasSchedulerEvents ? .count(preemptions) : unknown
+        case .preemptions:
+            return evidence.hasSchedulerEvents ? .count(preemptions, isLowerBound: isLowerBound) : unknown
         case .worst: return evidence.hasSchedulerEvents ? .duration(worst) : unknown
         case .culprit: return .culprit(culprit, isPast: culpritIsPast, shares)
-        case .exitRate: return shares.lacksKVMEvents ? unknown : .rate(sum(\.exitRate))
+        case .exitRate:
+            let hasExits = vcpus.contains { $0.vcpu.exitCount > 0 }
+            return shares.lacksKVMEvents && !hasExits ? unknown : .rate(sum(\.exitRate))
         default: return .init("")
         }
     }
@@ -137,7 +142,10 @@ extension TextTable.Cell {
         .init(Format.rate(rate), rate == 0 ? .dim : rate == nil ? .unknown : .plain)
     }
 
-    static func count(_ count: UInt64) -> TextTable.Cell { .init(Format.exact(count), count == 0 ? .dim : .plain) }
+    /// `isLowerBound`: events were lost, so that there may be more.
+    static func count(_ count: UInt64, isLowerBound: Bool) -> TextTable.Cell {
+        .init((isLowerBound ? "≥" : "") + Format.exact(count), count == 0 ? .dim : .plain)
+    }
 
     static func duration(_ nanoseconds: Int64) -> TextTable.Cell {
         .init(Format.duration(nanoseconds), nanoseconds == 0 ? .dim : .plain)

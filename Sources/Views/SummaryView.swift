@@ -47,7 +47,7 @@ package enum SummaryView {
                 + [
                     .init(title: "PREEMPTIONS", alignment: .right, rank: 1),
                     .init(title: "WORST", alignment: .right, rank: 1),
-                ] + (evidence.hasKVMEvents ? [.init(title: "EXITS", alignment: .right, rank: 2)] : []))
+                ] + (evidence.hasExits ? [.init(title: "EXITS", alignment: .right, rank: 2)] : []))
         var notes: [[Line]] = []
         for vcpu in figures.vcpus.joined() {
             let name = "\(vcpu.guestName)/\(vcpu.vcpu.vcpu.map(String.init) ?? Format.unknown)"
@@ -58,7 +58,9 @@ package enum SummaryView {
                 return .init(Format.duration(time), time == 0 ? .dim : .plain)
             }
             row += [vcpu.cell(.preemptions, evidence), vcpu.cell(.worst, evidence)]
-            if evidence.hasKVMEvents { row.append(.init(Format.exact(vcpu.vcpu.exitCount))) }
+            if evidence.hasExits {
+                row.append(.init((vcpu.vcpu.isLowerBound ? "≥" : "") + Format.exact(vcpu.vcpu.exitCount)))
+            }
             table.rows.append(row)
             table.rows.append(
                 [.init(""), .init("")]
@@ -70,7 +72,7 @@ package enum SummaryView {
                         let style = column.isReady ? Threshold.ready(share) : .plain
                         return .init((style == .alarm ? alarmGlyph : "") + Format.percent(share) + " %", style)
                     })
-            notes.append(SummaryView.notes(vcpu, width: width))
+            notes.append(SummaryView.notes(vcpu, hasKVMEvents: evidence.hasKVMEvents, width: width))
         }
         let lines = table.lines(width: width)
         var result = Array(lines.prefix(1))
@@ -107,12 +109,16 @@ package enum SummaryView {
     }
 
     /// Who took the CPU and why guest code was left; at most four of each, by time.
-    private static func notes(_ vcpu: VCPUFigures, width: Int) -> [Line] {
-        let culprits = vcpu.vcpu.culprits.map {
-            "\($0.label) \(Format.duration($0.nanoseconds)) (\(Format.count($0.count)) times)"
+    private static func notes(_ vcpu: VCPUFigures, hasKVMEvents: Bool, width: Int) -> [Line] {
+        let least = vcpu.vcpu.isLowerBound ? "≥" : ""
+        func entry(_ name: String, _ nanoseconds: Int64, _ count: UInt64) -> String {
+            "\(name) \(least)\(Format.duration(nanoseconds)) (\(least)\(Format.count(count)) times)"
         }
-        let exits = vcpu.vcpu.exits.map {
-            "\($0.reason) \(Format.duration($0.nanoseconds)) (\(Format.count($0.count)) times)"
+        let culprits = vcpu.vcpu.culprits.map { entry($0.label, $0.nanoseconds, $0.count) }
+        let exits = vcpu.vcpu.exits.map { exit in
+            hasKVMEvents
+                ? entry(exit.reason, exit.nanoseconds, exit.count)
+                : "\(exit.reason) (\(least)\(Format.count(exit.count)) times)"
         }
         return [("  waited for ", culprits, Style.ready), ("  exits ", exits, Style.hypervisor)]
             .filter { !$0.1.isEmpty }

@@ -156,7 +156,8 @@ package enum TopColumn: String, CaseIterable, Hashable, Sendable {
             case .task: evidence.hasAgents && grouping != .machines
             case .cpu, .duration: grouping != .machines
             case .detail: grouping != .machines || evidence.hasAgents
-            case .running, .hypervisor, .exitRate: evidence.hasKVMEvents
+            case .running, .hypervisor: evidence.hasKVMEvents
+            case .exitRate: evidence.hasExits
             case .onCPU: !evidence.hasKVMEvents || showsOnCPU
             default: true
             }

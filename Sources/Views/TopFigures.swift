@@ -103,10 +103,12 @@ struct VCPUFigures {
             if let task = vcpu.guestTask { return .init(task) }
             return hasAgent ? unknown : .init("no agent", .dim)
         case .preemptionRate: return evidence.hasSchedulerEvents ? .rate(preemptionRate) : unknown
-        case .preemptions: return evidence.hasSchedulerEvents ? .count(vcpu.preemptions) : unknown
+        case .preemptions:
+            return evidence.hasSchedulerEvents
+                ? .count(vcpu.preemptions, isLowerBound: vcpu.isLowerBound) : unknown
         case .worst: return evidence.hasSchedulerEvents ? .duration(vcpu.worstPreemptionNanoseconds) : unknown
         case .culprit: return .culprit(culprit, isPast: culpritIsPast, shares)
-        case .exitRate: return shares.lacksKVMEvents ? unknown : .rate(exitRate)
+        case .exitRate: return shares.lacksKVMEvents && vcpu.exitCount == 0 ? unknown : .rate(exitRate)
         case .running, .hypervisor, .onCPU, .ready, .halted, .blocked, .unknown, .strip: return unknown
         }
     }

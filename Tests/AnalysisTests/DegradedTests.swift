@@ -14,6 +14,8 @@ struct DegradedTests {
             ], [31: "unknown 0, on_cpu 10, preempted 20, on_cpu 30, blocked 40, waking 50, on_cpu 60"],
             without: ["kvm"])
         #expect(teller.analyzer.limits.contains { $0.hasPrefix("no kvm:kvm_entry and kvm:kvm_exit events") })
+        let sees = teller.analyzer.snapshot().host.sees
+        #expect(!sees.guestMode && sees.scheduling)
     }
 
     @Test
@@ -43,6 +45,8 @@ struct DegradedTests {
         #expect(teller.analyzer.limits.contains { $0.hasPrefix("no sched:sched_switch events on the host") })
         let cpu = try #require(teller.analyzer.snapshot().host.cpus.first)
         #expect(cpu.busyNanoseconds == 0 && cpu.unknownNanoseconds == 90)
+        let sees = teller.analyzer.snapshot().host.sees
+        #expect(sees.guestMode && !sees.scheduling)
     }
 
     @Test

@@ -95,6 +95,20 @@ struct ThresholdTests {
         try check("ready>30%", before, after, exceeds: [])
     }
 
+    @Test func `a threshold that the session's events cannot tell says so`() throws {
+        let blind = snapshot(at: 1) { $0.host.sees.scheduling = false }
+        let seeing = snapshot(at: 1)
+        for text in ["ready>500us", "blocked>1s"] {
+            let threshold = try Threshold(text)
+            #expect(threshold.blindness(in: blind)?.contains("without sched:sched_switch") == true)
+            #expect(threshold.blindness(in: seeing) == nil)
+        }
+        for text in ["running>1s", "lost>0", "lag>1ms"] { #expect(try Threshold(text).blindness(in: blind) == nil) }
+        let mute = snapshot(at: 1) { $0.host.sees.guestMode = false }
+        #expect(try Threshold("halted>1s").blindness(in: mute)?.contains("kvm:kvm_entry") == true)
+        #expect(try Threshold("ready>1ms").blindness(in: mute) == nil)
+    }
+
     @Test func `losses and lag are the session's`() throws {
         let before = snapshot(at: 1) { $0.health.eventsLost = 5 }
         let after = snapshot(at: 2) {

@@ -181,10 +181,11 @@ struct FrameTests {
     @Test
     func `without context switches preemption is unknown, not none`() throws {
         var snapshot = Scenario.idle.current
-        snapshot.host.cpus = []
+        snapshot.host.sees.scheduling = false
         for index in snapshot.guests[0].vcpus.indices {
             snapshot.guests[0].vcpus[index].state = .init(.running)
-            snapshot.guests[0].vcpus[index].times = times([.running: 10, .hypervisor: 5])
+            // Without switches, the time after a halt counts as halted.
+            snapshot.guests[0].vcpus[index].times = times([.running: 10, .hypervisor: 5, .halted: 7])
         }
         let frame = TopView.render(current: snapshot, previous: nil, options: TopOptions(), width: 160, height: 24)
         let line = try #require(frame.lines.first { $0.text.contains("running") })

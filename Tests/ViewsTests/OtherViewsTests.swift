@@ -67,6 +67,51 @@ struct OtherViewsTests {
     }
 
     @Test
+    func `what the host's events cannot tell is an empty field and no zero`() throws {
+        var snapshot = Scenario.rich.current
+        snapshot.host.sees.scheduling = false
+        let header = try #require(parse(CSVView.header).first)
+        func row() throws -> [String: String] {
+            Dictionary(uniqueKeysWithValues: zip(header, try #require(parse(CSVView.rows(snapshot)).first)))
+        }
+        let scheduling = [
+            "preempted_ns", "waking_ns", "blocked_ns", "preemptions", "wakeups", "worst_preemption_ns", "ready_count",
+            "ready_p99_ns", "wakeup_latency_count",
+        ]
+        let guestMode = ["running_ns", "hypervisor_ns", "userspace_ns", "polling_ns", "halted_ns"]
+        var first = try row()
+        #expect(scheduling.filter { first[$0] != "" } == [])
+        #expect(guestMode.filter { first[$0] == "" } == [])
+        snapshot.host.sees.scheduling = true
+        snapshot.host.sees.guestMode = false
+        first = try row()
+        #expect(guestMode.filter { first[$0] != "" } == [])
+        #expect(scheduling.filter { first[$0] == "" } == [])
+    }
+
+    @Test
+    func `without context switches no line of a report says that there was no waiting`() throws {
+        var snapshot = Scenario.rich.current
+        snapshot.host.sees.scheduling = false
+        for guest in snapshot.guests.indices {
+            snapshot.guests[guest].culprits = []
+            snapshot.guests[guest].takenBy = []
+            for vcpu in snapshot.guests[guest].vcpus.indices {
+                snapshot.guests[guest].vcpus[vcpu].times = times([.running: 50, .hypervisor: 9, .halted: 41])
+                snapshot.guests[guest].vcpus[vcpu].preemptions = 0
+                snapshot.guests[guest].vcpus[vcpu].worstPreemptionNanoseconds = 0
+                snapshot.guests[guest].vcpus[vcpu].culprits = []
+                snapshot.guests[guest].vcpus[vcpu].ready = nil
+            }
+        }
+        let text = SummaryView.render(snapshot, width: 160).plainText
+        #expect(!text.contains("never waited") && !text.contains("No machine has waited"))
+        // READY, HALTED, BLOCKED, PREEMPTIONS and WORST.
+        let row = try #require(text.split(separator: "\n").first { $0.hasPrefix("web1/0") })
+        #expect(row.split(separator: " ").count { $0 == "?" } == 5, "\(row)")
+    }
+
+    @Test
     func `the columns of a CSV are a promise`() {
         #expect(
             CSVView.header == """

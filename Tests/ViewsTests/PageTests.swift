@@ -132,7 +132,7 @@ struct PageTests {
     @Test
     func `a matrix without context switches says that it cannot know`() {
         var snapshot = Scenario.rich.current
-        snapshot.host.cpus = []
+        snapshot.host.sees.scheduling = false
         for guest in snapshot.guests.indices {
             for vcpu in snapshot.guests[guest].vcpus.indices {
                 snapshot.guests[guest].vcpus[vcpu].times = times([.running: 5])

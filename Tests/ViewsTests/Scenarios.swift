@@ -244,6 +244,7 @@ extension Scenario {
                 "No kvm event came from pid 611: time on a CPU cannot be split into guest code and hypervisor."
             ]
             snapshot.sources = [source("host", events: UInt64(end) * 5_000), source("tcg", events: UInt64(end) * 700)]
+            snapshot.host.sees.guestMode = false
             snapshot.host.cpus = [cpu(0, "CPU 0/TCG", 620, busy: end * 900, switches: UInt64(end) * 900)]
             var vcpu = Snapshot.VCPU(
                 vcpu: 0, hostTID: 620, state: .onCPU, sinceNanoseconds: now - 4 * millisecond,

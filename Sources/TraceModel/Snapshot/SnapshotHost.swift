@@ -2,8 +2,41 @@
 extension Snapshot {
     package struct Host: Codable, Hashable, Sendable {
         package var cpus: [CPU] = []
+        package var sees = Sight()
 
         package init() {}
+
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            cpus = try container.decode([CPU].self, forKey: .cpus)
+            // Snapshots of an earlier collector do not have it.
+            sees = try container.decodeIfPresent(Sight.self, forKey: .sees) ?? Sight()
+        }
+    }
+
+    /// What the events that the host sends can tell at all. What they cannot is unknown, and not zero.
+    package struct Sight: Codable, Hashable, Sendable {
+        /// `kvm_entry` and `kvm_exit`: guest code is told from the hypervisor.
+        package var guestMode = true
+        /// `sched_switch`: who has a CPU, and who waits for it.
+        package var scheduling = true
+
+        package init() {}
+
+        /// Whether a vCPU's time in a state is a figure. A state that cannot be told has no time, which does not mean that
+        /// the vCPU never was in it: its time is counted in another one.
+        package func tells(_ state: VCPUState) -> Bool {
+            switch state {
+            case .running, .hypervisor, .userspace, .polling, .halted: guestMode
+            case .preempted, .waking, .blocked: scheduling
+            case .onCPU, .unknown: true
+            }
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case guestMode = "guest_mode"
+            case scheduling
+        }
     }
 
     /// One CPU of the host.
