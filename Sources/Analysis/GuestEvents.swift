@@ -40,11 +40,12 @@ extension Analyzer {
         listTask(guest, cpu)
     }
 
-    /// The guest is no longer heard of: its vCPUs go on without tasks.
+    /// The guest is no longer heard of: its vCPUs go on without tasks, but for those whose tasks its next agent tells.
     mutating func unlink(_ guest: Int) {
         for cpu in guests[guest].cpus.indices {
-            let slot = Int(guests[guest].cpus[cpu].vcpu)
-            if slot >= 0 { vcpus[slot].follow(tasks: false, from: now) }
+            let vcpu = guests[guest].cpus[cpu].vcpu
+            let isTold = guests.indices.contains { $0 != guest && guests[$0].cpus.contains { $0.vcpu == vcpu } }
+            if vcpu >= 0, !isTold { vcpus[Int(vcpu)].follow(tasks: false, from: now) }
         }
     }
 

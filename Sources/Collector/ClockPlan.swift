@@ -9,7 +9,7 @@ import Wire
 /// Otherwise everybody stamps with `mono_raw` and the clocks are measured.
 struct ClockPlan: Sendable {
     let host: HostClock
-    private let readings: [KVMClockReading]
+    private var readings: [KVMClockReading]
 
     init(_ options: SessionOptions) throws(CaptureError) {
         let mayUseTSC = options.guests.contains { $0.clock ?? .x86TSC == .x86TSC }
@@ -21,6 +21,14 @@ struct ClockPlan: Sendable {
         let isExact = !found.isEmpty && HostTSC.isTrusted()
         host = try HostClock(options.hostClock ?? (isExact ? .x86TSC : .monoRaw))
         readings = host.scale == nil ? [] : found
+    }
+
+    /// The same for an agent that comes back: its machine may have booted meanwhile, or be another one. What was read before
+    /// does not count, and where it cannot be read again the clock is measured.
+    func renewed() -> ClockPlan {
+        var plan = self
+        plan.readings = host.scale == nil ? [] : (try? KVMClockFiles.read()) ?? []
+        return plan
     }
 
     /// For a guest that runs on `vmmPID`, nil when that is not known.

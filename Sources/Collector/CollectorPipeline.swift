@@ -40,8 +40,10 @@ package struct CollectorPipeline: Codable {
     /// Nothing later is analyzed; see `hold`.
     private var limit: HostTime?
     /// Of whom nothing is known from the host's present on; told when all that the same input brought was analyzed.
-    private enum Unheard: Codable { case gone(SourceID), silent(SourceID) }
-    private var unheard: [Unheard] = []
+    enum Unheard: Equatable, Codable { case gone(SourceID), silent(SourceID) }
+    var unheard: [Unheard] = []
+    /// Some of it is due, and later than the time to hold at.
+    private var isUnheardHeld = false
     var observer = RunObserver()
 
     package init() {
@@ -93,8 +95,7 @@ package struct CollectorPipeline: Codable {
             for thread in threads { analyzer.setKernelThread(thread) }
         case .sourceClosed(let source, let reason, let isFailure):
             guard let index = index(of: source) else { return }
-            sources[index].state = isFailure ? .gone(reason) : .drained
-            sources[index].closing = arrival
+            close(index, reason, isFailure: isFailure)
             if sources[index].facts.isHost {
                 hostIsDone()
                 for guest in sources.indices where guest != index { endIfSettled(guest) }
@@ -104,10 +105,18 @@ package struct CollectorPipeline: Codable {
         }
     }
 
+    mutating func close(_ index: Int, _ reason: String, isFailure: Bool) {
+        sources[index].state = isFailure ? .gone(reason) : .drained
+        sources[index].closing = arrival
+        sources[index].closedAt = hostNow
+    }
+
     /// The end of a source takes effect when its last events do.
-    private mutating func endIfSettled(_ index: Int) {
+    mutating func endIfSettled(_ index: Int, isForced: Bool = false) {
         let isHostThere = !isHostDone && sources.contains { $0.facts.isHost }
-        guard let closing = sources[index].closing, isDue(closing, isForced: !isHostThere, of: index) else { return }
+        guard let closing = sources[index].closing,
+            isDue(closing, isForced: isForced || !isHostThere, of: index)
+        else { return }
         sources[index].closing = nil
         let source = sources[index].id
         let isFailure = if case .gone = sources[index].state { true } else { false }
@@ -127,14 +136,21 @@ package struct CollectorPipeline: Codable {
         _ id: SourceID, _ facts: SourceFacts, _ formats: [FormatMessage], _ names: TaskNamesMessage
     ) {
         let host = facts.isHost ? nil : sources.first { $0.facts.isHost }
+        let former = closeFormer(of: id)
         let opening = SourceOpening(facts, formats: formats, anomalies: &anomalies)
-        var source = CollectorSource(id: id, opening: opening, hostClock: host?.facts.prepared.clock)
+        var source = CollectorSource(
+            id: id, opening: opening, hostClock: host?.facts.prepared.clock,
+            epoch: former.map { sources[$0].clock.epoch + 1 } ?? 0)
         if keepsClockJournals { source.clock.keepJournal() }
         merger.addSource(id, isReference: facts.isHost)
         analyzer.bind(id, name: facts.name, formats: source.formats, exitReasonName: source.exitReasonName)
         for task in names.tasks { analyzer.name(task.tid, Comm(task.comm), of: id) }
-        sources.removeAll { $0.id == id }
-        sources.append(source)
+        if let former {
+            succeed(former, by: source)
+        } else {
+            sources.removeAll { $0.id == id }
+            sources.append(source)
+        }
     }
 
     private mutating func receive(_ message: Message, of index: Int) {
@@ -230,10 +246,19 @@ package struct CollectorPipeline: Codable {
         analyzer.advance(to: min(reached, limit ?? reached))
     }
 
-    /// Held back when the host's present is later than the time to hold at.
+    /// Whoever is gone is, once all that he sent is analyzed. Held back when the host's present is later than the time to
+    /// hold at.
     private mutating func tellUnheard() {
-        guard !unheard.isEmpty, limit.map({ hostNow <= $0 }) ?? true else { return }
-        for change in unheard {
+        isUnheardHeld = false
+        guard !unheard.isEmpty else { return }
+        let due = unheard.filter { if case .gone(let source) = $0 { !merger.holds(source) } else { true } }
+        guard !due.isEmpty else { return }
+        guard limit.map({ hostNow <= $0 }) ?? true else {
+            isUnheardHeld = true
+            return
+        }
+        unheard.removeAll { due.contains($0) }
+        for change in due {
             switch change {
             case .gone(let source): analyzer.sourceGone(source, at: hostNow)
             case .silent(let source):
@@ -245,7 +270,7 @@ package struct CollectorPipeline: Codable {
                 }
             }
         }
-        unheard = []
+        dropSucceeded()
     }
 
     /// Static, so that the merger can be drained while the analyzer takes the events: two parts of one value.
@@ -300,7 +325,7 @@ package struct CollectorPipeline: Codable {
     }
 
     /// Something later than the time to hold at would have been analyzed: all that happened up to it has been.
-    package var isHeld: Bool { merger.isHeld || !unheard.isEmpty }
+    package var isHeld: Bool { merger.isHeld || isUnheardHeld }
 
     /// Goes on as if it had never been held.
     package mutating func release() {
@@ -343,10 +368,13 @@ package struct CollectorPipeline: Codable {
 
     package func snapshot() -> Snapshot {
         var snapshot = analyzer.snapshot()
-        snapshot.sources = sources.map { $0.snapshot(merger: merger) }
+        let machines = machineSources
+        snapshot.sources = machines.map { $0.snapshot(merger: merger) }
         for guest in snapshot.guests.indices {
             // The analyzer knows sources by their ids only.
-            let position = snapshot.guests[guest].source.flatMap { id in sources.firstIndex { $0.id.rawValue == id } }
+            let position = snapshot.guests[guest].source.flatMap { id in
+                machines.firstIndex { $0.id.isSameMachine(as: SourceID(UInt32(truncatingIfNeeded: id))) }
+            }
             snapshot.guests[guest].source = position
             snapshot.guests[guest].clock = position.flatMap { snapshot.sources[$0].clock }
         }
@@ -360,7 +388,7 @@ package struct CollectorPipeline: Codable {
         snapshot.health.lagNanoseconds = max(0, hostNow - horizon)
         snapshot.health.eventsLost = snapshot.sources.reduce(0) { $0 &+ $1.lost.total }
         snapshot.health.lossesOfUnknownSize = snapshot.sources.reduce(0) { $0 &+ $1.lost.ofUnknownSize }
-        snapshot.health.limits = analyzer.limits + sources.compactMap(\.limit)
+        snapshot.health.limits = analyzer.limits + machines.compactMap(\.limit)
         return snapshot
     }
 }

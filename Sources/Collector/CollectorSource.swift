@@ -30,16 +30,33 @@ struct CollectorSource: Codable {
     var statistics: SourceStatistics?
     var onlineCPUs: Int
     private var lost = Snapshot.Lost()
+    /// What the agents before this one of the same machine came to, and how long none was there.
+    private var past = Past()
+    /// When its end was told.
+    var closedAt: HostTime?
+    /// Another agent of its machine has taken its place: it stays until all that it sent is analyzed.
+    private(set) var isSucceeded = false
 
-    /// - Parameter hostClock: by which its host stamps, nil when this is the host: of the two clocks either may stray.
-    init(id: SourceID, opening: SourceOpening, hostClock: TraceClock?) {
+    struct Past: Codable {
+        var lateEvents: UInt64 = 0
+        var cpuNanoseconds: UInt64 = 0
+        var anomalies = AnomalyCounts()
+        var returns = 0
+        var awayNanoseconds: Int64 = 0
+        var reason = ""
+    }
+
+    /// - Parameters:
+    ///   - hostClock: by which its host stamps, nil when this is the host: of the two clocks either may stray.
+    ///   - epoch: the first of its clock.
+    init(id: SourceID, opening: SourceOpening, hostClock: TraceClock?, epoch: Int = 0) {
         self.id = id
         self.opening = opening
         let facts = opening.facts
         let tolerance = ClockTolerance.standard(for: facts.prepared.clock)
         clock = ClockMap(
             clock: facts.prepared.clock, identity: facts.isHost,
-            tolerance: hostClock.map { tolerance.union(.standard(for: $0)) } ?? tolerance)
+            tolerance: hostClock.map { tolerance.union(.standard(for: $0)) } ?? tolerance, epoch: epoch)
         onlineCPUs = facts.prepared.cpus.count
     }
 
@@ -75,8 +92,38 @@ struct CollectorSource: Codable {
         }
     }
 
+    /// Another agent of its machine answers at `time`: how long there was none, and why.
+    mutating func succeed(at time: HostTime) -> (awayNanoseconds: Int64, reason: String) {
+        isSucceeded = true
+        let reason = if case .gone(let reason) = state { reason } else { "" }
+        return (time - (closedAt ?? time), reason)
+    }
+
+    /// What its guest did without an agent is lost, and nobody knows how much that was.
+    mutating func note(away nanoseconds: Int64, _ reason: String, returns: Int) {
+        past.returns = returns
+        past.awayNanoseconds &+= nanoseconds
+        past.reason = reason
+        lost.ofUnknownSize &+= 1
+    }
+
+    var returns: Int { past.returns }
+
+    /// The books of the agent before it are its machine's too.
+    mutating func absorb(_ former: CollectorSource, merger: Merger) {
+        events &+= former.events
+        bytes &+= former.bytes
+        contained &+= former.contained
+        judged &+= former.judged
+        lost.add(former.lost)
+        past.lateEvents &+= former.past.lateEvents &+ merger.lateEvents(former.id)
+        past.cpuNanoseconds &+= former.past.cpuNanoseconds &+ (former.statistics?.cpuNanoseconds ?? 0)
+        past.anomalies.add(former.anomalies(merger: merger))
+        past.awayNanoseconds &+= former.past.awayNanoseconds
+    }
+
     func anomalies(merger: Merger) -> AnomalyCounts {
-        var counts = AnomalyCounts()
+        var counts = past.anomalies
         counts.add(.eventLate, merger.lateEvents(id))
         counts.add(.sourceLate, merger.timesLate(id))
         for (anomaly, count) in statistics?.anomalies ?? [:] { counts.add(anomaly, count) }
@@ -88,8 +135,14 @@ struct CollectorSource: Codable {
         if case .live = state, isSilent {
             return "\(facts.name) is silent: what its guest does is unknown until it answers"
         }
-        guard case .gone(let reason) = state else { return nil }
-        return "\(facts.name) is gone (\(reason)): what its guest did since is unknown"
+        if case .gone(let reason) = state {
+            return "\(facts.name) is gone (\(reason)): what its guest did since is unknown"
+        }
+        guard past.returns > 0 else { return nil }
+        let seconds = "\(past.awayNanoseconds / 1_000_000_000).\(past.awayNanoseconds / 100_000_000 % 10) s"
+        return "\(facts.name) was without an agent for \(seconds) (\(past.reason)"
+            + (past.returns == 1 ? "" : "; \(past.returns) times in all")
+            + "): what its guest did then is unknown, and its tasks are counted from then on"
     }
 
     func snapshot(merger: Merger) -> Snapshot.Source {
@@ -104,8 +157,8 @@ struct CollectorSource: Codable {
         source.events = events
         source.bytes = bytes
         source.lost = lost
-        source.lateEvents = merger.lateEvents(id)
-        source.producerCPUNanoseconds = statistics?.cpuNanoseconds ?? 0
+        source.lateEvents = past.lateEvents &+ merger.lateEvents(id)
+        source.producerCPUNanoseconds = past.cpuNanoseconds &+ (statistics?.cpuNanoseconds ?? 0)
         source.cpus = onlineCPUs
         source.clock = clock.status
         if judged > 0 { source.clock?.containment = Double(contained) / Double(judged) }

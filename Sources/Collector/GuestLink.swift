@@ -11,9 +11,10 @@ import Wire
 /// the guest has drained or is lost. Whatever happens, exactly one `sourceClosed` goes into the queue.
 ///
 /// A guest that is silent is not lost: one that is paused in its monitor keeps its connections, and says what it has to
-/// say when it goes on. It is waited for as long as the session lasts; only a drain has to be answered in time.
+/// say when it goes on. It is waited for as long as the session lasts; only a drain has to be answered in time. But where
+/// its probes were refused meanwhile, its kernel is another one, or its agent has ended: nobody will say any more.
 final class GuestLink: @unchecked Sendable {
-    // @unchecked: `session` and `isProbeWanted` are only touched under `lock`; `connection` is set before other threads see us,
+    // @unchecked: `session`, `isProbeWanted` and `isProbeLost` are only touched under `lock`; `connection` is set before other threads see us,
     // `exchange` is the probing thread's once it runs.
     struct Ready: Sendable {
         var hello: Hello
@@ -36,6 +37,7 @@ final class GuestLink: @unchecked Sendable {
     private var probes: ProbeLink?
     private var exchange = ProbeLink.Exchange()
     private var isProbeWanted = false
+    private var isProbeLost = false
     private var session: CollectorSession
     private var reader = FrameReader()
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
@@ -139,7 +141,7 @@ final class GuestLink: @unchecked Sendable {
                     case .skipped, .greeted, .ready: continue
                     }
                 }
-            } catch let error as TransportError where error.isTimeout && !lock.withLock({ session.isDraining }) {
+            } catch let error as TransportError where error.isTimeout && isWaitedFor {
                 if !isSilent {
                     notice(
                         "is silent for \(Limits.silenceMilliseconds / 1000) s (paused, or its agent stopped?): what it does is unknown until it answers"
@@ -156,6 +158,9 @@ final class GuestLink: @unchecked Sendable {
         queue.push(.record(.sourceClosed(source, reason: outcome.reason, isFailure: outcome.isFailure)), weight: 64)
     }
 
+    /// Although it says nothing.
+    private var isWaitedFor: Bool { lock.withLock { !session.isDraining && !isProbeLost } }
+
     private func probe() {
         guard let probes else { return }
         while !lock.withLock({ session.isEnded }) {
@@ -171,7 +176,7 @@ final class GuestLink: @unchecked Sendable {
             } catch let error as TransportError where error.isTimeout {
                 continue
             } catch {
-                return
+                return lock.withLock { isProbeLost = true }
             }
         }
     }

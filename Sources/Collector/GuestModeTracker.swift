@@ -42,6 +42,12 @@ struct GuestModeTracker: Codable {
         for thread in facts.vcpuThreads { threads[thread.tid] = Thread(source: source, vcpu: thread.vcpu) }
     }
 
+    /// Nothing of the source is still to be placed.
+    mutating func remove(_ source: SourceID) {
+        threads = threads.filter { $0.value.source != source }
+        windows = windows.filter { $0.key.source != source }
+    }
+
     func isFollowed(_ tid: Int32) -> Bool { threads[tid] != nil }
 
     mutating func add(_ event: Event) { waiting.append(event) }

@@ -14,10 +14,11 @@ import Wire
 /// guest links ─┼─▶ bounded queue ─▶ pipeline thread┤
 /// probes ──────┘                                   └─▶ latest snapshot ─▶ whoever asks
 /// ```
-/// `prepare` fails before anything has begun; after `start` a guest that dies is reported and the session goes on.
+/// `prepare` fails before anything has begun; after `start` a guest that dies is reported, the session goes on, and when an
+/// agent answers there again, it is taken back.
 package final class LiveSession: @unchecked Sendable {
     // @unchecked: `shared` is only touched under `lock`; the pipeline and the writer belong to the pipeline thread.
-    private struct Shared {
+    struct Shared {
         var snapshot = Snapshot(window: Snapshot.Window(startNanoseconds: 0, endNanoseconds: 0))
         var notices: [String] = []
         var failure: String?
@@ -26,16 +27,21 @@ package final class LiveSession: @unchecked Sendable {
         var isFinished = false
         var bytesWritten: UInt64 = 0
         var savesAsked = 0
+        /// The latest one to each guest.
+        var links: [GuestLink] = []
+        /// Who is being greeted again.
+        var returning: [GuestLink] = []
+        /// Names by the boot ids of the guests.
+        var guestNames: [String: String] = [:]
     }
 
     let options: SessionOptions
     private let writer: LogWriter?
-    private let hello: Hello
+    let hello: Hello
     let queue = BoundedQueue<PipelineInput>(maximumWeight: 64 << 20)
-    private let lock = ConditionLock()
-    private var shared = Shared()
+    let lock = ConditionLock()
+    var shared = Shared()
     var host: HostTracer?
-    private var links: [GuestLink] = []
     /// LTTng sessions, the host's among them where there is one.
     var feeds: [LiveFeed] = []
     let feedSync = LiveSync()
@@ -45,7 +51,7 @@ package final class LiveSession: @unchecked Sendable {
     var feedZero: Int64?
     /// What the pipeline is told first, gathered while the session is set up.
     var opening: [LogRecord] = []
-    private let machines: MachineWatch
+    let machines: MachineWatch
     /// Belongs to the pipeline thread.
     private var flightRecorder: FlightRecorder?
     /// Made by `prepare`.
@@ -84,82 +90,25 @@ package final class LiveSession: @unchecked Sendable {
         }
     }
 
-    private func connectGuests(_ host: HostTracer, _ clocks: ClockPlan) throws {
-        opening.append(
-            .sourceOpened(
-                .host,
-                SourceFacts(
-                    name: hello.hostname, isHost: true, endpoint: "", hostname: hello.hostname, bootID: hello.bootID,
-                    kernelRelease: hello.kernelRelease, prepared: host.prepared),
-                formats: host.formats.formats.map { FormatMessage(system: $0.system, text: $0.text) },
-                names: LocalMachine.taskNames()))
-        if let scale = clocks.host.scale { opening.append(.clock(.host, .scale(scale))) }
-        opening += machines.scan()
-        var seen: [String: String] = [:]
-        for (index, guest) in options.guests.enumerated() {
-            let source = SourceID(UInt32(index + 1))
-            let ready = try connect(guest, as: source, clocks)
-            if let other = seen[ready.hello.bootID], !ready.hello.bootID.isEmpty {
-                throw SessionError(
-                    "'\(guest.name)' and '\(other)' are the same machine (boot id \(ready.hello.bootID)): name each guest once"
-                )
-            }
-            seen[ready.hello.bootID] = guest.name
-            opening.append(
-                .sourceOpened(
-                    source,
-                    SourceFacts(
-                        name: guest.name, isHost: false, endpoint: "\(guest.endpoint)",
-                        hostname: ready.hello.hostname.sanitized, bootID: ready.hello.bootID,
-                        kernelRelease: ready.hello.kernelRelease.sanitized, prepared: ready.prepared),
-                    formats: ready.formats, names: ready.names))
-            switch machines.link(guest, hello: ready.hello) {
-            case .success(let found):
-                opening.append(.link(source, vmmPID: found.vmmPID, evidence: found.evidence))
-                if ready.prepared.clock == .x86TSC, let clock = clocks.kvmClock(vmmPID: found.vmmPID) {
-                    opening.append(.clock(source, .kvm(clock)))
-                }
-            case .failure(let problem): notice("\(guest.name): \(problem)")
-            }
-            opening += ready.probes.map { .probe(source, $0) }
-        }
-    }
-
-    private func connect(
-        _ guest: SessionOptions.Guest, as source: SourceID, _ clocks: ClockPlan
-    ) throws -> GuestLink.Ready {
-        do {
-            let link = try GuestLink(
-                source: source, guest: guest, options: options, hello: hello, hostClock: clocks.host, queue: queue,
-                notice: { [weak self] in self?.notice("\(guest.name) \($0)") }
-            ) { [machines] hello in
-                clocks.clock(of: guest, vmmPID: try? machines.link(guest, hello: hello).get().vmmPID)
-            }
-            links.append(link)
-            return try link.prepare()
-        } catch {
-            throw SessionError("guest '\(guest.name)' at \(guest.endpoint): \(error)")
-        }
-    }
-
     // MARK: Running
 
     /// Tracing on, everywhere.
     package func start() {
-        lock.withLock { shared.openSources = links.count + feeds.count + (host == nil ? 0 : 1) }
+        lock.withLock { shared.openSources = shared.links.count + feeds.count + (host == nil ? 0 : 1) }
         let facts = LocalMachine.sessionFacts(
             start: feedStart ?? clocks?.host.now() ?? HostTime(nanoseconds: 0), options: options)
         for record in [.session(facts)] + opening { queue.put(.record(record), weight: 256) }
         Thread.start("pipeline") { [self] in runPipeline() }
         host?.run()
         for feed in feeds { feed.run() }
-        for link in links {
-            do {
-                try link.run()
-            } catch {
-                queue.push(
-                    .record(.sourceClosed(link.source, reason: "\(error)", isFailure: true)), weight: 64)
-            }
+        for link in links { run(link) }
+    }
+
+    func run(_ link: GuestLink) {
+        do {
+            try link.run()
+        } catch {
+            queue.push(.record(.sourceClosed(link.source, reason: "\(error)", isFailure: true)), weight: 64)
         }
     }
 
@@ -167,12 +116,14 @@ package final class LiveSession: @unchecked Sendable {
     ///
     /// The guests first. Whoever is traced without its host seems to run where it was seen last.
     package func stop() {
+        let (isAlone, links, returning) = lock.withLock {
+            shared.isStopping = true
+            lock.broadcast()
+            return (shared.openSources == 1, shared.links, shared.returning)
+        }
+        for link in returning { link.abort() }
         for link in links { link.drain() }
         for feed in feeds where feed.source != .host { feed.stop() }
-        let isAlone = lock.withLock {
-            shared.isStopping = true
-            return shared.openSources == 1
-        }
         if isAlone { drainHost() }
         // A guest that does not drain in time is left behind.
         Thread.start("drain limit") { [self] in
@@ -187,10 +138,18 @@ package final class LiveSession: @unchecked Sendable {
 
     /// Ends now; what was not delivered is lost.
     package func abort() {
-        for link in links { link.abort() }
+        for link in lock.withLock({
+            shared.isStopping = true
+            lock.broadcast()
+            return shared.links + shared.returning
+        }) {
+            link.abort()
+        }
         for feed in feeds { feed.stop() }
         host?.abort()
     }
+
+    private var links: [GuestLink] { lock.withLock { shared.links } }
 
     package var snapshot: Snapshot { lock.withLock { shared.snapshot } }
 
@@ -237,9 +196,12 @@ package final class LiveSession: @unchecked Sendable {
                     if isFailure { notice("\(name(of: source)) is gone: \(reason)") }
                     let (left, isStopping) = lock.withLock {
                         shared.openSources -= 1
+                        // Nobody who comes back is let in behind the last.
+                        shared.isStopping = shared.isStopping || shared.openSources == 0
                         return (shared.openSources, shared.isStopping)
                     }
                     if left == 0 { break }
+                    if isFailure, !isStopping { awaitReturn(of: source) }
                     if left == 1, isStopping { drainHost() }
                 }
             }

@@ -78,7 +78,7 @@ package struct LogRecorder {
         // Never an entry for what is not in the stream yet.
         try writer.flush()
         lastCheckpoint = writer.bytesWritten
-        let checkpoint = LogCheckpoint(openings: openingPositions.values.sorted(), pipeline: pipeline)
+        let checkpoint = LogCheckpoint(openings: openingPositions, pipeline: pipeline)
         if !checkpoint.append(to: index, at: try writer.mark()) { index = nil }
     }
 
@@ -115,6 +115,13 @@ package struct LogRecorder {
 struct LogCheckpoint: Codable {
     var openings: [LogPosition]
     var pipeline: CollectorPipeline
+
+    /// Openings of sources that the pipeline has no more are of no use to it.
+    init(openings: [SourceID: LogPosition], pipeline: CollectorPipeline) {
+        let ids = Set(pipeline.sources.map(\.id))
+        self.openings = openings.filter { ids.contains($0.key) }.values.sorted()
+        self.pipeline = pipeline
+    }
 
     /// False when the index ends before it.
     func append(to index: LogIndexWriter?, at place: LogPosition) -> Bool {

@@ -77,7 +77,7 @@ package final class RecordedInput: SessionInput {
             return
         }
         nextCheckpoint = reader.bytesRead + checkpointBytes
-        var checkpoint = LogCheckpoint(openings: openings.values.sorted(), pipeline: pipeline)
+        var checkpoint = LogCheckpoint(openings: openings, pipeline: pipeline)
         // It serves whoever looks for later instants than the one that is looked for now.
         checkpoint.pipeline.release()
         if !checkpoint.append(to: index, at: reader.position) { index = nil }

@@ -37,7 +37,7 @@ package struct ClockMap: Sendable, Codable {
     var impossible = 0
     /// Entries and exits have had a part in the present line.
     var usesEntries = false
-    /// Counts from 0; every violation, and every change of what KVM says, opens the next.
+    /// Counts up; every violation, and every change of what KVM says, opens the next.
     package internal(set) var epoch = 0
 
     /// Of the host itself, when it stamps with its TSC.
@@ -72,8 +72,10 @@ package struct ClockMap: Sendable, Codable {
     /// - Parameters:
     ///   - identity: the source is the host itself: its ticks are host nanoseconds, exactly.
     ///   - tolerance: the standard one of `clock` unless given; give the host clock's where that is the looser one.
-    package init(clock: TraceClock, identity: Bool = false, tolerance: ClockTolerance? = nil) {
+    ///   - epoch: where its epochs begin to count: behind those of the map that it takes the place of.
+    package init(clock: TraceClock, identity: Bool = false, tolerance: ClockTolerance? = nil, epoch: Int = 0) {
         self.clock = clock
+        self.epoch = epoch
         self.identity = identity
         self.tolerance = tolerance ?? .standard(for: clock)
         constraints = ClockConstraints(clock: clock, tolerance: self.tolerance)

@@ -102,7 +102,15 @@ package struct Merger: Sendable, Codable {
         for place in queues.indices where queues[place].rank.source == source { queues[place].isClosed = true }
     }
 
+    /// An ended source whose events have all gone out is forgotten, with its books.
+    package mutating func removeSource(_ source: SourceID) { sources.removeAll { $0.id == source && $0.hasEnded } }
+
     // MARK: State
+
+    /// Events of the source, or loss marks, wait for their turn.
+    package func holds(_ source: SourceID) -> Bool {
+        queues.contains { $0.rank.source == source && !$0.isEmpty }
+    }
 
     /// The source holds nobody back at present, because it is too far behind.
     package func isLate(_ source: SourceID) -> Bool { place(of: source).map { sources[$0].isLate } ?? false }

@@ -26,6 +26,8 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
     case eventMovedUp
     // Timeline.
     case clockChanged
+    // Collector.
+    case agentReturned
 
     package enum Severity: String, Sendable {
         /// Expected now and then; figures stay right.
@@ -60,6 +62,7 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
         case .tableFull: "table_full"
         case .eventMovedUp: "event_moved_up"
         case .clockChanged: "clock_changed"
+        case .agentReturned: "agent_returned"
         }
     }
 
@@ -67,7 +70,7 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
         switch self {
         case .unknownMessageSkipped, .eventLate, .guestEventOutsideEntry, .eventMovedUp, .clockChanged: .notice
         case .unknownEventType, .clockUnmapped, .sourceLate, .tableFull, .entryWithoutExit, .exitWithoutEntry,
-            .switchChainBroken:
+            .switchChainBroken, .agentReturned:
             .dataLoss
         case .subBufferTooShort, .subBufferCommitPastEnd, .recordPastEnd, .recordEmpty, .recordShorterThanFormat,
             .timeWentBack, .batchMalformed, .clockViolation, .fieldMissing:
@@ -103,6 +106,8 @@ package enum Anomaly: UInt8, CaseIterable, Sendable, Hashable, Codable {
         case .tableFull: "a table reached its limit; further entries are counted as 'other'."
         case .eventMovedUp: "an event came after later ones of the same vCPU; it took effect at the last of them."
         case .clockChanged: "a guest's TSC was set anew (by itself, or by its VMM); the map followed at that moment."
+        case .agentReturned:
+            "an agent was gone and another one answered at its address; what its guest did in between is unknown."
         }
     }
 }

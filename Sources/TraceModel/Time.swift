@@ -39,7 +39,10 @@ package struct HostTime: Hashable, Comparable, Sendable, Codable {
     }
 }
 
-/// One producer of events in a session: the host itself (always 0), or a guest.
+/// One producer of events in a session: the host itself (always 0), or an agent in a guest.
+///
+/// The low half is the machine's number, the high half counts the agents that this machine had one after the other: one
+/// that was restarted is a source of its own, with other formats, another clock and another numbering of its batches.
 package struct SourceID: Hashable, Comparable, Sendable, Codable {
     package var rawValue: UInt32
 
@@ -47,6 +50,16 @@ package struct SourceID: Hashable, Comparable, Sendable, Codable {
 
     /// The host's own kernel.
     package static let host = SourceID(0)
+
+    /// Of the next agent of this machine; nil when numbers have run out.
+    package var successor: SourceID? {
+        let (next, overflow) = rawValue.addingReportingOverflow(1 << 16)
+        return overflow ? nil : SourceID(next)
+    }
+
+    package func isSameMachine(as other: SourceID) -> Bool {
+        UInt16(truncatingIfNeeded: rawValue) == UInt16(truncatingIfNeeded: other.rawValue)
+    }
 
     package static func < (a: SourceID, b: SourceID) -> Bool { a.rawValue < b.rawValue }
 }

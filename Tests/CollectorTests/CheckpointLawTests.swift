@@ -14,6 +14,7 @@ import TraceModel
     private static func inputs(_ seed: UInt64) throws -> [PipelineInput] {
         var plan = SyntheticSession.Plan(seed: seed, mishaps: seed % 3 == 0 ? 0 : 20)
         plan.secondGuestDies = seed % 2 == 0
+        plan.secondGuestReturns = seed % 4 == 0
         plan.guestDelay = Int(seed % 5) * 8
         return try SyntheticSession(plan).inputs
     }

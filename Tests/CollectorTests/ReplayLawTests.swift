@@ -79,6 +79,7 @@ import Wire
     func `a session in which everything goes wrong is replayed byte for byte`(seed: UInt64) throws {
         var plan = SyntheticSession.Plan(seed: seed, mishaps: 30)
         plan.secondGuestDies = seed % 2 == 0
+        plan.secondGuestReturns = seed % 4 == 0
         plan.guestDelay = Int(seed % 5) * 8
         _ = try check(plan)
     }
@@ -113,6 +114,41 @@ import Wire
         #expect(snapshot.sources.map(\.state) == ["drained", "drained", "gone"])
         #expect(snapshot.health.limits.contains { $0.hasPrefix("db is gone (the agent closed the connection)") })
         #expect(snapshot.window.endNanoseconds - snapshot.window.startNanoseconds > 50_000_000)
+    }
+
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func `an agent that comes back is read by its own formats and clock, and the machine's books are one`(
+        seed: UInt64
+    ) throws {
+        var plan = SyntheticSession.Plan(seed: seed, rounds: 120, secondGuestDies: true, secondGuestReturns: true)
+        plan.guestDelay = 0
+        let snapshot = try check(plan)
+        #expect(snapshot.sources.map(\.name) == ["host", "web", "db"])
+        #expect(snapshot.sources.map(\.state) == ["drained", "drained", "drained"])
+        #expect(snapshot.guests.map(\.name) == ["web", "db"])
+        #expect(snapshot.guests.map(\.source) == [1, 2])
+        // What both of its agents sent, counted without a pipeline.
+        let told = try SyntheticSession(plan).inputs.reduce(into: [SourceID: UInt64]()) { told, input in
+            guard case .record(.message(let source, .batch(let body))) = input else { return }
+            told[source, default: 0] += try BatchHeads.eventCount(body)
+        }
+        let second = try #require(SourceID(2).successor)
+        #expect(told[SourceID(2), default: 0] > 0)
+        #expect(told[second, default: 0] > 0)
+        #expect(snapshot.sources[2].events == told[SourceID(2), default: 0] + told[second, default: 0])
+        #expect(snapshot.sources[2].lost.ofUnknownSize == 1)
+        #expect(snapshot.sources[2].clock?.epoch == 1)
+        #expect(snapshot.sources[2].clock?.quality == "bounded")
+        let odd = snapshot.health.anomalies
+        #expect(odd.contains { $0.name == "agent_returned" && $0.count == 1 })
+        #expect(odd.allSatisfy { !["batch_malformed", "clock_unmapped", "clock_violation"].contains($0.name) })
+        #expect(
+            snapshot.health.limits.contains {
+                $0.hasPrefix("db was without an agent for 0.") && $0.contains("(the agent closed the connection)")
+            }, "\(snapshot.health.limits)")
+        // Its tasks are known again, by the names that its own events gave.
+        let tasks = try #require(snapshot.guests.last).tasks
+        #expect(tasks.contains { $0.name.hasPrefix("task-") && $0.times.total > 0 }, "\(tasks)")
     }
 
     @Test func `a guest behind the lag limit is marked late and does not hold up the host`() throws {

@@ -16,6 +16,8 @@ struct SyntheticSession {
         var mishaps = 0
         /// The second guest breaks off halfway.
         var secondGuestDies = false
+        /// And comes back at three quarters, booted anew: another clock, its events in another order.
+        var secondGuestReturns = false
         /// The guests' rounds arrive so many rounds later than the host's.
         var guestDelay = 0
     }
@@ -24,8 +26,11 @@ struct SyntheticSession {
     private var random: SeededRandom
     private let plan: Plan
     private let hostTable: FormatTable
-    private let guestTable: FormatTable
+    private var guestTables: [FormatTable]
     private var guestEncoders: [BatchEncoder]
+    private var guestSources = [SourceID(1), SourceID(2)]
+    private var clockOffsets: [Int64]
+    private var isAway = false
     private var now: Int64 = 5_000_000_000
     private var onCPU: [Int32] = [0, 0]
     private var isInGuest: Set<Int32> = []
@@ -46,10 +51,11 @@ struct SyntheticSession {
         self.plan = plan
         random = SeededRandom(seed: plan.seed)
         hostTable = try KernelTexts.table(KernelTexts.host)
-        guestTable = try KernelTexts.table(KernelTexts.guest)
-        guestEncoders = [BatchEncoder(formats: guestTable), BatchEncoder(formats: guestTable)]
+        guestTables = try [KernelTexts.guest, KernelTexts.guest].map { try KernelTexts.table($0) }
+        guestEncoders = guestTables.map { BatchEncoder(formats: $0) }
+        clockOffsets = plan.clockOffsets
         open()
-        for number in 0..<plan.rounds { round(number) }
+        for number in 0..<plan.rounds { try round(number) }
         close()
     }
 
@@ -65,7 +71,7 @@ struct SyntheticSession {
     private mutating func tell(_ record: LogRecord) { inputs.append(.record(record)) }
 
     private func ticks(_ host: Int64, of guest: Int) -> UInt64 {
-        UInt64(host - plan.clockOffsets[guest] + 100_000_000_000)
+        UInt64(host - clockOffsets[guest] + 100_000_000_000)
     }
 
     private mutating func open() {
@@ -81,14 +87,28 @@ struct SyntheticSession {
         tell(.kernelThreads([2]))
         for machine in Self.machines { tell(.machine(machine)) }
         for guest in 0..<2 {
-            let source = SourceID(UInt32(guest + 1))
-            tell(
-                .sourceOpened(
-                    source, Self.facts(["web", "db"][guest], isHost: false), formats: KernelTexts.guest,
-                    names: TaskNamesMessage(tasks: [.init(tid: 7, comm: "nginx")])))
-            for _ in 0..<8 { probe(guest) }
-            tell(.link(source, vmmPID: Self.machines[guest].vmmPID, evidence: "cid"))
+            open(guest, KernelTexts.guest)
         }
+    }
+
+    private mutating func open(_ guest: Int, _ formats: [FormatMessage]) {
+        tell(
+            .sourceOpened(
+                guestSources[guest], Self.facts(["web", "db"][guest], isHost: false), formats: formats,
+                names: TaskNamesMessage(tasks: [.init(tid: 7, comm: "nginx")])))
+        for _ in 0..<8 { probe(guest) }
+        tell(.link(guestSources[guest], vmmPID: Self.machines[guest].vmmPID, evidence: "cid"))
+    }
+
+    private mutating func comeBack() throws {
+        let formats = Array(KernelTexts.guest.reversed())
+        guestTables[1] = try KernelTexts.table(formats)
+        guestEncoders[1] = BatchEncoder(formats: guestTables[1])
+        guestSources[1] = guestSources[1].successor ?? guestSources[1]
+        guestTask[1] = [0, 0]
+        clockOffsets[1] = now - 10_000_000
+        isAway = false
+        open(1, formats)
     }
 
     private mutating func probe(_ guest: Int) {
@@ -99,7 +119,7 @@ struct SyntheticSession {
         now = back
         tell(
             .probe(
-                SourceID(UInt32(guest + 1)),
+                guestSources[guest],
                 ClockProbe(
                     hostSent: HostTime(nanoseconds: sent), guestReceived: TraceTicks(ticks(received, of: guest)),
                     guestSent: TraceTicks(ticks(answered, of: guest)), hostReceived: HostTime(nanoseconds: back))))
@@ -107,7 +127,7 @@ struct SyntheticSession {
 
     // MARK: Rounds
 
-    private mutating func round(_ number: Int) {
+    private mutating func round(_ number: Int) throws {
         let start = now
         var host = [EventBatch(cpu: 0), EventBatch(cpu: 1)]
         var guests = [[EventBatch(cpu: 0), EventBatch(cpu: 1)], [EventBatch(cpu: 0), EventBatch(cpu: 1)]]
@@ -120,13 +140,14 @@ struct SyntheticSession {
             if random.chance(plan.mishaps) { lose(from: &host[cpu]) }
             inputs.append(.batch(.host, host[cpu]))
         }
-        let isDead = plan.secondGuestDies && number > plan.rounds / 2
-        for guest in 0..<(isDead ? 1 : 2) { send(guests[guest], of: guest, arriving: number + plan.guestDelay) }
+        for guest in 0..<(isAway ? 1 : 2) { send(guests[guest], of: guest, arriving: number + plan.guestDelay) }
         tell(.message(.host, .watermark(TraceTicks(UInt64(now)))))
         arrive(number)
         if plan.secondGuestDies, number == plan.rounds / 2 {
             tell(.sourceClosed(SourceID(2), reason: "the agent closed the connection", isFailure: true))
+            isAway = true
         }
+        if isAway, plan.secondGuestReturns, number == plan.rounds * 3 / 4 { try comeBack() }
         if number % 10 == 0 { for guest in 0..<2 { probe(guest) } }
         if random.chance(plan.mishaps) { mishap() }
     }
@@ -143,7 +164,7 @@ struct SyntheticSession {
                 guard next != previous else { return }
                 guestTask[guest][vcpu] = next
                 guests[guest][vcpu].append(
-                    "sched_switch", of: guestTable, at: ticks(now, of: guest), pid: previous,
+                    "sched_switch", of: guestTables[guest], at: ticks(now, of: guest), pid: previous,
                     ["prev_pid": Int64(previous), "next_pid": Int64(next)],
                     comms: ["prev_comm": "task-\(previous)", "next_comm": "task-\(next)"])
             } else {
@@ -179,7 +200,7 @@ struct SyntheticSession {
     }
 
     private mutating func send(_ batches: [EventBatch], of guest: Int, arriving round: Int) {
-        let source = SourceID(UInt32(guest + 1))
+        let source = guestSources[guest]
         for var batch in batches {
             if random.chance(plan.mishaps) { lose(from: &batch) }
             guard !batch.isEmpty else { continue }
@@ -231,7 +252,7 @@ struct SyntheticSession {
 
     private mutating func close() {
         arrive(.max)
-        for source in [SourceID(1), SourceID(2), .host] where !(plan.secondGuestDies && source == SourceID(2)) {
+        for source in guestSources + [.host] where !(isAway && source == guestSources[1]) {
             tell(.sourceClosed(source, reason: "drained", isFailure: false))
         }
     }

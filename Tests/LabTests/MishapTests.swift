@@ -36,17 +36,23 @@ extension LabTests {
             try lab.expectNothingLeft("after the next session", sourceLocation: sourceLocation)
         }
 
-        @Test func `an agent that is killed is gone, the session goes on, and the next agent clears up`() throws {
+        @Test func `an agent that is killed is gone, the next one clears up, and takes its place in the session`() throws {
             try Lab.guest(1, "killall -9 tandem-agent")
             try session.wait(until: "g1 is gone") { $0.sources[1].state == "gone" }
             // Its instance is there until somebody clears it.
-            #expect(try Lab.guest(1, "ls /sys/kernel/tracing/instances") != "")
-            try Lab.startAgent(1)
-            #expect(try Lab.guest(1, "ls /sys/kernel/tracing/instances") == "")
+            let left = try Lab.guest(1, "ls /sys/kernel/tracing/instances")
+            #expect(left != "")
             try expectEvents(2)
+            try Lab.startAgent(1)
+            try session.wait(until: "g1 is back") { $0.sources[1].state == "live" }
+            try expectEvents(1)
+            #expect(try !Lab.guest(1, "ls /sys/kernel/tracing/instances").contains(left))
             let recording = try session.finish()
             #expect(recording.log.contains("g1 is gone"), "\(recording.log)")
-            #expect(try recording.snapshot().sources.map(\.state) == ["drained", "gone", "drained"])
+            #expect(recording.log.contains("g1 is back after"), "\(recording.log)")
+            let snapshot = try recording.snapshot()
+            #expect(snapshot.sources.map(\.state) == ["drained", "drained", "drained"])
+            #expect(snapshot.health.anomalies.contains { $0.name == "agent_returned" && $0.count == 1 })
             try expectNextSessionIsGood()
         }
 

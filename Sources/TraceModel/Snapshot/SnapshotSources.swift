@@ -44,6 +44,13 @@ extension Snapshot {
 
         package var total: UInt64 { ringBuffer &+ agent &+ malformed }
 
+        package mutating func add(_ other: Lost) {
+            ringBuffer &+= other.ringBuffer
+            agent &+= other.agent
+            malformed &+= other.malformed
+            ofUnknownSize &+= other.ofUnknownSize
+        }
+
         enum CodingKeys: String, CodingKey {
             case ringBuffer = "ring_buffer"
             case agent, malformed

@@ -8,20 +8,21 @@ final class TestAgent {
     let program: Program
     let socket: String
     let folder: TestFolder
+    let endpoint: Endpoint
 
-    init(in folder: TestFolder? = nil) throws {
+    /// - Parameter address: where it listens; in its folder unless given.
+    init(in folder: TestFolder? = nil, at address: String? = nil) throws {
         let folder = try folder ?? TestFolder()
         self.folder = folder
         socket = "\(folder.path)/agent.sock"
-        program = try Program("tandem-agent", ["unix:\(socket)"], in: folder)
+        endpoint = try address.map { try Endpoint(parsing: $0) } ?? .unix(path: socket, hybridPort: nil)
+        program = try Program("tandem-agent", [address ?? "unix:\(socket)"], in: folder)
         let program = program
         try #require(
             eventually(seconds: 5) { program.errorText.contains("listening on") || !program.isRunning },
             "the agent does not listen")
         try #require(program.isRunning, "the agent ended: \(program.errorText)")
     }
-
-    var endpoint: Endpoint { .unix(path: socket, hybridPort: nil) }
 
     /// Trace instances that it has now.
     var instances: [String] { TracefsState.instances(of: program.pid) }
