@@ -182,7 +182,10 @@ extension EventPrinter.Source {
                         line.put(UInt64(bitPattern: field.value(in: records, of: header) ?? 0))
                     case .pointer(let field):
                         line.put(hex: UInt64(bitPattern: field.value(in: records, of: header) ?? 0))
-                    case .text: line.put(untrusted: record + Int(step.offset), take(Int(step.size), of: &budget))
+                    case .name where budget >= 16:
+                        budget &-= 16
+                        line.put(untrustedName: record + Int(step.offset))
+                    case .text, .name: line.put(untrusted: record + Int(step.offset), take(Int(step.size), of: &budget))
                     case .dynamic(let base):
                         guard step.size == 4 else { continue }
                         let raw = record.loadUnaligned(fromByteOffset: Int(step.offset), as: UInt32.self)

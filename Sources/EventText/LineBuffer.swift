@@ -116,12 +116,16 @@ struct LineCursor {
         put(word: LineCursor.eightDigits(low) | LineCursor.zeros)
     }
 
-    /// Below 10⁸.
+    /// Below 10⁸. How many digits there are is found by comparing, and not from the digits: where the next piece goes need
+    /// not wait for them.
     @inline(__always)
     private mutating func put(short value: UInt64) {
-        let digits = LineCursor.eightDigits(value)
-        let leading = min(7, digits.trailingZeroBitCount / 8)
-        put(word: (digits | LineCursor.zeros) &>> UInt64(8 &* leading), count: 8 &- leading)
+        // The highest bit of a difference that is below zero, because branches would keep the compiler from inlining this.
+        let count =
+            1 &+ (9 &- value) &>> 63 &+ (99 &- value) &>> 63 &+ (999 &- value) &>> 63 &+ (9999 &- value) &>> 63
+            &+ (99_999 &- value) &>> 63 &+ (999_999 &- value) &>> 63 &+ (9_999_999 &- value) &>> 63
+        let digits = LineCursor.eightDigits(value) | LineCursor.zeros
+        put(word: digits &>> (64 &- 8 &* count), count: Int(truncatingIfNeeded: count))
     }
 
     private static let zeros: UInt64 = 0x3030_3030_3030_3030
@@ -190,6 +194,21 @@ struct LineCursor {
             done &+= 8
         }
         putBytes(text + done, count &- done)
+    }
+
+    /// The same of sixteen bytes, which is what a task's name has: without a branch on how many of them are used.
+    @inline(__always)
+    mutating func put(untrustedName text: UnsafeRawPointer) {
+        let first = UInt64(littleEndian: text.loadUnaligned(as: UInt64.self))
+        let second = UInt64(littleEndian: text.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        let firstUsed = LineCursor.firstZeroByte(first)
+        let secondUsed = firstUsed == 8 ? LineCursor.firstZeroByte(second) : 0
+        guard LineCursor.isHarmless(first, firstUsed), LineCursor.isHarmless(second, secondUsed) else {
+            return putBytes(text, 16)
+        }
+        at.storeBytes(of: first.littleEndian, as: UInt64.self)
+        (at + 8).storeBytes(of: second.littleEndian, as: UInt64.self)
+        at += firstUsed &+ secondUsed
     }
 
     private mutating func putBytes(_ text: UnsafeRawPointer, _ count: Int) {

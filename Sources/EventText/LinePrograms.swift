@@ -12,7 +12,9 @@ struct LinePrograms {
     /// A field: its label, and what is printed behind it.
     struct Step {
         enum Kind {
-            case signed(IntegerField), unsigned(IntegerField), pointer(IntegerField), text, dynamic(Int32), bytes
+            case signed(IntegerField), unsigned(IntegerField), pointer(IntegerField)
+            /// `name` is a text of sixteen bytes.
+            case text, name, dynamic(Int32), bytes
         }
         var label: Word
         var kind: Kind
@@ -94,7 +96,7 @@ struct LinePrograms {
 
     private static func kind(_ field: EventField, _ order: ByteOrder) -> Step.Kind {
         switch field.kind {
-        case .text: return .text
+        case .text: return field.size == 16 ? .name : .text
         case .dynamic: return .dynamic(0)
         case .relativeDynamic: return .dynamic(Int32(clamping: field.offset + field.size))
         case .bytes: return .bytes
