@@ -1,29 +1,28 @@
 import Glibc
 package import TraceModel
-import Wire
 
 /// Where in a recording analysis can be taken up again: found by time in log₂ n steps, so that the state at any instant of a
 /// long session costs the replay of some megabytes.
 ///
 /// ```
-/// index         8 bytes "TANDEMI" and the version (2), u64 number of the recording's first segment; then entries of 48
-///               bytes, ascending, integers little-endian:
+/// index         8 bytes "TANDEMI" and the version (3), u64 number of the recording's first segment, u64 seal of these; then
+///               entries of 56 bytes, ascending, integers little-endian:
 ///     0  i64  host time, nanoseconds: the checkpoint serves instants from here on
 ///     8  u64  segment, 16 u64 offset: the first record that the checkpoint does not contain
 ///     24 u64  offset in `checkpoints`, 32 u64 length
-///     40 u32  low half of XXH64 of the checkpoint, 44 u32 of the 44 bytes before
+///     40 u64  seal of the checkpoint, 48 u64 of the 48 bytes before (LogSeal)
 /// checkpoints   the checkpoints, one after the other; see Collector/Checkpoint.swift
 /// ```
 /// Both are made of the stream alone, by the program that records it or by the first that looks for an instant in it: whoever
 /// removes them loses time, not data. What cannot be read, or was made by a program whose analysis has other fields, is passed
-/// over in the same way; and so is all that was made before the recording lost its first segment, because what is analyzed
-/// from the next one on knows less.
+/// over in the same way, and what another user's program made is not read at all (Decisions/0015). So is all that was made
+/// before the recording lost its first segment, because what is analyzed from the next one on knows less.
 package enum LogIndex {
     package static let indexName = "index"
     package static let checkpointsName = "checkpoints"
-    private static let magic: [UInt8] = Array("TANDEMI".utf8) + [2]
-    static let headBytes = 16
-    static let entryBytes = 48
+    private static let magic: [UInt8] = Array("TANDEMI".utf8) + [3]
+    static let headBytes = 24
+    static let entryBytes = 56
 
     /// One line of the index.
     package struct Entry: Hashable, Sendable {
@@ -31,47 +30,43 @@ package enum LogIndex {
         package var position: LogPosition
         var offset: UInt64
         var length: UInt64
-        var check: UInt32
+        /// Of the checkpoint.
+        var tag: UInt64
 
-        var bytes: [UInt8] {
-            var bytes: [UInt8] = []
-            for word in [
-                UInt64(bitPattern: time.nanoseconds), UInt64(position.segment), position.offset, offset, length,
-            ] { withUnsafeBytes(of: word.littleEndian) { bytes += $0 } }
-            withUnsafeBytes(of: check.littleEndian) { bytes += $0 }
-            withUnsafeBytes(of: LogIndex.check(bytes).littleEndian) { bytes += $0 }
-            return bytes
-        }
-
-        init(time: HostTime, position: LogPosition, offset: UInt64, length: UInt64, check: UInt32) {
+        init(time: HostTime, position: LogPosition, offset: UInt64, length: UInt64, tag: UInt64) {
             self.time = time
             self.position = position
             self.offset = offset
             self.length = length
-            self.check = check
+            self.tag = tag
         }
 
-        /// Nil when the bytes are no entry.
-        init?(_ bytes: [UInt8]) {
+        func bytes(_ seal: LogSeal) -> [UInt8] {
+            let bytes = LogIndex.bytes([
+                UInt64(bitPattern: time.nanoseconds), UInt64(position.segment), position.offset, offset, length, tag,
+            ])
+            return bytes + LogIndex.bytes([seal.tag(bytes)])
+        }
+
+        /// Nil when the bytes are no entry under this seal.
+        init?(_ bytes: [UInt8], _ seal: LogSeal) {
             guard bytes.count == LogIndex.entryBytes else { return nil }
-            func number(_ at: Int, _ count: Int) -> UInt64 {
-                bytes[at..<at + count].reversed().reduce(0) { $0 << 8 | UInt64($1) }
-            }
-            guard UInt32(number(44, 4)) == LogIndex.check(Array(bytes[..<44])), let segment = Int(exactly: number(8, 8))
-            else { return nil }
+            func number(_ at: Int) -> UInt64 { bytes[at..<at + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+            guard number(48) == seal.tag(Array(bytes[..<48])), let segment = Int(exactly: number(8)) else { return nil }
             self.init(
-                time: HostTime(nanoseconds: Int64(bitPattern: number(0, 8))),
-                position: LogPosition(segment: segment, offset: number(16, 8)), offset: number(24, 8),
-                length: number(32, 8), check: UInt32(number(40, 4)))
+                time: HostTime(nanoseconds: Int64(bitPattern: number(0))),
+                position: LogPosition(segment: segment, offset: number(16)), offset: number(24), length: number(32),
+                tag: number(40))
         }
     }
 
-    static func head(firstSegment: Int) -> [UInt8] {
-        withUnsafeBytes(of: UInt64(firstSegment).littleEndian) { magic + $0 }
+    static func head(firstSegment: Int, _ seal: LogSeal) -> [UInt8] {
+        let head = magic + bytes([UInt64(firstSegment)])
+        return head + bytes([seal.tag(head)])
     }
 
-    static func check(_ bytes: [UInt8]) -> UInt32 {
-        bytes.withUnsafeBytes { UInt32(truncatingIfNeeded: Checksum.xxh64($0, seed: 0)) }
+    private static func bytes(_ words: [UInt64]) -> [UInt8] {
+        words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
     }
 }
 
@@ -82,33 +77,37 @@ package final class LogIndexWriter {
     private let directory: String
     private var offset: UInt64 = 0
     private let lock: LogLock?
+    private let seal: LogSeal
 
     /// Begins an index of a recording that its writer makes. Nil when the files cannot be made.
-    package convenience init?(in directory: String) {
-        self.init(directory, lock: nil, O_TRUNC)
-        guard write(LogIndex.head(firstSegment: 1), to: index) else { return nil }
+    package convenience init?(in directory: String, seal: LogSeal = .user) {
+        self.init(directory, lock: nil, seal, O_TRUNC)
+        guard write(LogIndex.head(firstSegment: 1, seal), to: index) else { return nil }
     }
 
     /// The index that a recording lacks, of what stands in it from `firstSegment` on; or, with `last`, what is missing in it
     /// behind that entry. Nil when the files cannot be written, or another program is writing in that directory.
-    package convenience init?(of directory: String, firstSegment: Int, after last: LogIndex.Entry?) {
+    package convenience init?(
+        of directory: String, firstSegment: Int, after last: LogIndex.Entry?, seal: LogSeal = .user
+    ) {
         guard let lock = LogLock(directory) else { return nil }
-        self.init(directory, lock: lock, last == nil ? O_TRUNC : 0)
+        self.init(directory, lock: lock, seal, last == nil ? O_TRUNC : 0)
         guard let last else {
-            guard write(LogIndex.head(firstSegment: firstSegment), to: index) else { return nil }
+            guard write(LogIndex.head(firstSegment: firstSegment, seal), to: index) else { return nil }
             return
         }
         // An entry that was torn, and a checkpoint that got none, go.
-        let entries = LogIndexReader(in: directory, firstSegment: firstSegment).count
+        let entries = LogIndexReader(in: directory, firstSegment: firstSegment, seal: seal).count
         offset = last.offset + last.length
         guard ftruncate(index, off_t(LogIndex.headBytes + entries * LogIndex.entryBytes)) == 0,
             ftruncate(checkpoints, off_t(offset)) == 0
         else { return nil }
     }
 
-    private init?(_ directory: String, lock: LogLock?, _ flag: Int32) {
+    private init?(_ directory: String, lock: LogLock?, _ seal: LogSeal, _ flag: Int32) {
         self.directory = directory
         self.lock = lock
+        self.seal = seal
         let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | flag
         checkpoints = open("\(directory)/\(LogIndex.checkpointsName)", flags, 0o644)
         index = open("\(directory)/\(LogIndex.indexName)", flags, 0o644)
@@ -124,9 +123,9 @@ package final class LogIndexWriter {
     package func append(_ checkpoint: [UInt8], time: HostTime, position: LogPosition) -> Bool {
         let entry = LogIndex.Entry(
             time: time, position: position, offset: offset, length: UInt64(checkpoint.count),
-            check: LogIndex.check(checkpoint))
+            tag: seal.tag(checkpoint))
         offset += UInt64(checkpoint.count)
-        return write(checkpoint, to: checkpoints) && write(entry.bytes, to: index)
+        return write(checkpoint, to: checkpoints) && write(entry.bytes(seal), to: index)
     }
 
     /// The stream begins later now, and what was analyzed before cannot be found out from it any more.
@@ -153,10 +152,12 @@ package final class LogIndexWriter {
 package struct LogIndexReader {
     private let directory: String
     private let firstSegment: Int
+    private let seal: LogSeal
 
-    package init(in directory: String, firstSegment: Int) {
+    package init(in directory: String, firstSegment: Int, seal: LogSeal = .user) {
         self.directory = directory
         self.firstSegment = firstSegment
+        self.seal = seal
     }
 
     /// What was found: a checkpoint, and whether the index ends with it.
@@ -180,7 +181,7 @@ package struct LogIndexReader {
         defer { close(index) }
         var facts = stat()
         guard fstat(index, &facts) == 0,
-            read(index, at: 0, count: LogIndex.headBytes) == LogIndex.head(firstSegment: firstSegment)
+            read(index, at: 0, count: LogIndex.headBytes) == LogIndex.head(firstSegment: firstSegment, seal)
         else { return nil }
         return body(index, max(0, Int(facts.st_size) - LogIndex.headBytes) / LogIndex.entryBytes)
     }
@@ -188,7 +189,7 @@ package struct LogIndexReader {
     private func checkpoint(notAfter time: HostTime, in index: Int32, _ count: Int) -> Found? {
         func entry(_ number: Int) -> LogIndex.Entry? {
             read(index, at: LogIndex.headBytes + number * LogIndex.entryBytes, count: LogIndex.entryBytes)
-                .flatMap { LogIndex.Entry($0) }
+                .flatMap { LogIndex.Entry($0, seal) }
         }
         var (low, high) = (0, count)
         while low < high {
@@ -213,7 +214,7 @@ package struct LogIndexReader {
             let length = Int(exactly: entry.length),
             length <= Limits.checkpointBytes, offset <= facts.st_size, length <= facts.st_size - offset
         else { return nil }
-        guard let bytes = read(file, at: offset, count: length), LogIndex.check(bytes) == entry.check else {
+        guard let bytes = read(file, at: offset, count: length), seal.tag(bytes) == entry.tag else {
             return nil
         }
         return bytes
