@@ -30,20 +30,20 @@ extension CollectorPipeline {
             }
         }
         guard guestMode.hasThreads else { return }
-        for index in events.crossings(in: batch) { addCrossing(index, events, batch, of: host) }
+        // Once, and not with every crossing: a map is large, and asking one in an array copies it.
+        let clock = sources[host].clock
+        for index in events.crossings(in: batch) { addCrossing(index, events, batch, clock) }
         for loss in batch.losses {
             let place = min(max(loss.index - 1, 0), batch.headers.count - 1)
             let ticks = batch.headers.isEmpty ? nil : batch.headers[place].ticks
-            let time = ticks.flatMap { sources[host].clock.hostTime($0)?.time } ?? guestMode.known
+            let time = ticks.flatMap { clock.hostTime($0)?.time } ?? guestMode.known
             guestMode.add(.init(time: time, kind: .loss, tid: 0, vcpu: nil))
         }
     }
 
-    private mutating func addCrossing(_ index: Int, _ events: KVMEvents, _ batch: EventBatch, of host: Int) {
+    private mutating func addCrossing(_ index: Int, _ events: KVMEvents, _ batch: EventBatch, _ clock: ClockMap) {
         let header = batch.headers[index]
-        guard guestMode.isFollowed(header.pid), let time = sources[host].clock.hostTime(header.ticks)?.time else {
-            return
-        }
+        guard guestMode.isFollowed(header.pid), let time = clock.hostTime(header.ticks)?.time else { return }
         let (kind, vcpu) = events.crossing(header, in: batch.records.span.bytes)
         guestMode.add(.init(time: time, kind: kind, tid: header.pid, vcpu: vcpu))
     }
