@@ -61,9 +61,10 @@ struct SessionFileArguments: ParsableArguments {
                     name: parts.count == 2 ? String(parts[0]) : nil, nanoseconds: number))
         }
         let input = try SessionFiles.open(paths)
-        for notice in again ? [] : (input as? TraceDatInput)?.notices ?? [] {
+        guard let files = input as? TraceDatInput else { return input }
+        for notice in again ? [] : files.notices {
             FileHandle.standardError.write(Data("tandem: \(notice)\n".utf8))
         }
-        return input
+        return sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? ReadAhead(files) : files
     }
 }

@@ -82,6 +82,10 @@ package enum Limits {
     /// each, 288 MiB at the very worst. Beyond it the merge goes on without waiting.
     package static let mergeEvents = 4 << 20
 
+    /// Bytes of a file's events that are read ahead of those who take them: some hundred turns of 64 KiB, ten milliseconds of
+    /// work.
+    package static let readAheadBytes = 8 << 20
+
     // MARK: Analysis
 
     /// Samples of steal time, and ends, that wait for the analysis to come to their time: an agent takes one a second, the

@@ -6,7 +6,7 @@ import TraceModel
 
 /// `tandem-bench import`: trace.dat files to a recording on disk, beside `trace-cmd report` of the same files.
 ///
-/// Everything counts: decompression, decoding, encoding, and the writing of the recording.
+/// Everything counts: decompression, decoding, encoding, and the writing of the recording; see `TextBenchmark`.
 enum ImportBenchmark {
     static func run(_ arguments: ArraySlice<String>) throws {
         try TraceCmdReport.withFiles(arguments, run)
@@ -24,9 +24,8 @@ enum ImportBenchmark {
             }
             return events
         }
-        let written = try Measurement(runs: 5) {
+        func write(_ input: any SessionInput) throws -> Int {
             let folder = try TemporaryFolder()
-            let input = try TraceDatInput(paths)
             let writer = try LogWriter(creating: "\(folder.path)/run.tandem")
             defer { writer.discard() }
             var recorder = LogRecorder(writer: writer)
@@ -39,9 +38,15 @@ enum ImportBenchmark {
             bytesWritten = recorder.bytesWritten
             return events
         }
+        let written = try Measurement(runs: 5) { try write(try TraceDatInput(paths)) }
+        let elapsed = try Measurement(runs: 5, by: Clock.nanoseconds) {
+            try write(ReadAhead(try TraceDatInput(paths)))
+        }
         print("\(1 + guests.count) files, \(events) events, \(bytesWritten) bytes written")
         read.show("read: decompress, decode, in order")
         written.show("import: read, encode, write")
-        TraceCmdReport.show(of: [host] + guests, events: events, beside: written.median, "the import")
+        elapsed.show("import, elapsed time with a second thread")
+        TraceCmdReport.show(
+            of: [host] + guests, events: events, cpu: written.median, elapsed: elapsed.median, "the import")
     }
 }

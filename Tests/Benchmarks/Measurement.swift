@@ -1,17 +1,20 @@
 import RecordingSupport
 
-/// Several runs of the same work, in nanoseconds of CPU time per event.
+/// Several runs of the same work, in nanoseconds per event.
 struct Measurement {
     private var runs: [Double]
 
-    /// Runs `work`, which gives the number of events it handled, once to warm up and then `count` times.
-    init(runs count: Int = 9, _ work: () throws -> Int) rethrows {
+    /// Runs `work`, which gives the number of events it handled, once to warm up and then `count` times. Without another
+    /// `clock`, it is the CPU time of this thread.
+    init(
+        runs count: Int = 9, by clock: () -> UInt64 = Clock.threadCPUNanoseconds, _ work: () throws -> Int
+    ) rethrows {
         _ = try work()
         runs = []
         for _ in 0..<count {
-            let start = Clock.threadCPUNanoseconds()
+            let start = clock()
             let events = try work()
-            runs.append(Double(Clock.threadCPUNanoseconds() - start) / Double(max(events, 1)))
+            runs.append(Double(clock() - start) / Double(max(events, 1)))
         }
         runs.sort()
     }

@@ -7,7 +7,8 @@ import TraceModel
 
 /// `tandem-bench text`: all events of trace.dat files as merged text, beside `trace-cmd report` of the same files.
 ///
-/// Everything counts: decompression, decoding, the merge, and the writing of the text into nothing.
+/// Everything counts: decompression, decoding, the merge, and the writing of the text into nothing. CPU time is that of one
+/// thread that does it all; elapsed time, that of the command's way, which reads ahead with a second one.
 enum TextBenchmark {
     static func run(_ arguments: ArraySlice<String>) throws {
         try TraceCmdReport.withFiles(arguments, run)
@@ -17,18 +18,23 @@ enum TextBenchmark {
         let paths = SessionPaths(path: host, guests: guests.map { SessionPaths.Guest(argument: $0) })
         let events = try eventCount(paths)
         var bytes = 0
-        let text = try Measurement(runs: 5) {
+        func list(_ input: any SessionInput) throws -> Int {
             bytes = 0
-            let listing = EventListing(try TraceDatInput(paths), .init(), .init())
-            try listing.run { part in
+            try EventListing(input, .init(), .init()).run { part in
                 bytes += part.count
                 return true
             }
             return events
         }
+        let text = try Measurement(runs: 5) { try list(try TraceDatInput(paths)) }
+        let elapsed = try Measurement(runs: 5, by: Clock.nanoseconds) {
+            try list(ReadAhead(try TraceDatInput(paths)))
+        }
         print("\(1 + guests.count) files, \(events) events, \(bytes) bytes of text")
         text.show("merged text")
-        TraceCmdReport.show(of: [host] + guests, events: events, beside: text.median, "the merged text")
+        elapsed.show("merged text, elapsed time with a second thread")
+        TraceCmdReport.show(
+            of: [host] + guests, events: events, cpu: text.median, elapsed: elapsed.median, "the merged text")
     }
 
     private static func eventCount(_ paths: SessionPaths) throws -> Int {
@@ -56,19 +62,22 @@ enum TraceCmdReport {
         try withExtendedLifetime(input) { try run(file, []) }
     }
 
-    /// Says how much longer it takes than something else, in nanoseconds of CPU time per event.
-    static func show(of files: [String], events: Int, beside other: Double, _ name: String) {
+    /// Says how much longer it takes than something else, in nanoseconds per event.
+    static func show(of files: [String], events: Int, cpu: Double, elapsed: Double, _ name: String) {
         guard let shell = ChildProcess.find("sh"), ChildProcess.find("trace-cmd") != nil else { return }
-        let start = Clock.childrenCPUNanoseconds()
+        let start = (cpu: Clock.childrenCPUNanoseconds(), elapsed: Clock.nanoseconds())
         do {
             try ChildProcess.run(
                 [shell, "-c", "exec trace-cmd report \"$@\" >/dev/null 2>&1", "sh"] + files.flatMap { ["-i", $0] })
         } catch {
             return print("trace-cmd report failed: \(error)")
         }
-        let report = Double(Clock.childrenCPUNanoseconds() - start) / Double(max(events, 1))
+        let count = Double(max(events, 1))
+        let report = Double(Clock.childrenCPUNanoseconds() - start.cpu) / count
+        let waited = Double(Clock.nanoseconds() - start.elapsed) / count
         print(
             "\(padded("trace-cmd report, the same files", 44)) \(tenths(report)) ns/event,",
-            "\(tenths(report / other)) times as long as \(name)")
+            "\(tenths(report / cpu)) times the CPU time of \(name);",
+            "elapsed \(tenths(waited)), \(tenths(waited / elapsed)) times as long")
     }
 }
