@@ -178,7 +178,10 @@ let package = Package(
             name: "SessionLogTests", dependencies: ["SessionLog", "TraceModel", "Wire"], swiftSettings: strict),
         .testTarget(
             name: "CTFTests",
-            dependencies: ["CTF", "Collector", "Decoding", "SessionLog", "TraceFiles", "TraceModel", "Wire"],
+            dependencies: [
+                "CTF", "Collector", "Decoding", "SessionLog", "Threading", "Timeline", "TraceFiles", "TraceModel",
+                "Wire",
+            ],
             // Traces, read where they lie.
             exclude: ["Fixtures"], swiftSettings: strict),
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),

@@ -36,7 +36,9 @@ enum CTFRelations {
             }
             let matches = match(guest.survey, machines[index].map, host: machines[host].survey, &free)
             if !matches.isEmpty { records += identify(guest.id, guest.name, matches, machines[host].survey) }
-            if let clock = clock(of: guest.survey, matches, host: machines[host].survey) { machines[index].set(clock) }
+            if let proof = proof(guest.survey, matches, host: machines[host].survey) {
+                machines[index].set(proof.clock)
+            }
         }
         for index in machines.indices where index != host {
             if let clock = machines[index].clock {
@@ -54,13 +56,20 @@ enum CTFRelations {
 
     // MARK: Clocks
 
-    /// By the sharpest messages that there are; nil when there are none.
-    private static func clock(of guest: TraceSurvey, _ matches: [GuestMatch], host: TraceSurvey) -> GivenClock? {
+    /// The sharpest messages that bound the guest's clock from both sides, and the clock; nil when there are none.
+    static func proof(
+        _ guest: TraceSurvey, _ matches: [GuestMatch], host: TraceSurvey
+    ) -> (messages: [GuestSync.Message], clock: GivenClock)? {
         let windows = messages(guest, matches, host)
         let calls = hypercalls(guest, host)
-        if !windows.isEmpty, let clock = GuestSync.clock(windows + calls, method: "kvm_entry/kvm_exit") { return clock }
-        if !calls.isEmpty, let clock = GuestSync.clock(calls, method: "vmsync hypercalls") { return clock }
-        return GuestSync.clock(SyncPackets.messages(guest: guest.packets, host: host.packets), method: "TCP packets")
+        let kinds = [
+            (windows.isEmpty ? [] : windows + calls, "kvm_entry/kvm_exit"), (calls, "vmsync hypercalls"),
+            (SyncPackets.messages(guest: guest.packets, host: host.packets), "TCP packets"),
+        ]
+        for (messages, method) in kinds where !messages.isEmpty {
+            if let clock = GuestSync.clock(messages, method: method) { return (messages, clock) }
+        }
+        return nil
     }
 
     /// What the windows of guest mode prove.

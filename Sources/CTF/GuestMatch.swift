@@ -21,11 +21,14 @@ struct GuestMatch: Hashable {
 
     /// Half of the range of offsets that are looked at.
     static let reachNanoseconds: Int64 = 2_000_000_000
-    private static let binNanoseconds: Int64 = 2_000
     /// A stretch of the guest's events, and how much two clocks may drift apart in it (at 100 ppm).
     private static let stretches: [(length: UInt64, margin: Int64)] = [(500_000_000, 50_000), (50_000_000, 5_000)]
     private static let sample = 512
     private static let fewestEvents = 48
+    /// What a stretch says must hold for so long before and behind it: when the true offset is out of reach, a few dozen
+    /// events agree on a wrong one now and then. With what clocks may drift apart in that time.
+    private static let proof: UInt64 = 5_000_000_000
+    private static let proofMargin: Int64 = 500_000
     /// Stretches tried over the length of a recording.
     private static let tries = 24
 
@@ -37,9 +40,13 @@ struct GuestMatch: Hashable {
             for start in starts(times, length) {
                 let stretch = events(times, from: start, length)
                 guard stretch.count >= fewestEvents else { continue }
+                let around = times[from: start > proof ? start - proof : 0, length + 2 * proof]
                 var best: [GuestMatch] = []
                 for thread in threads {
-                    guard let offset = vote(stretch, thread.windows, guess: guess, margin: margin) else { continue }
+                    let votes = OffsetVotes(stretch, thread.windows, margin: margin)
+                    guard let offset = votes.agreement(around: guess, reach: reachNanoseconds),
+                        fits(around, thread, offset: offset.middle, margin: offset.halfWidth + margin + proofMargin)
+                    else { continue }
                     best.append(
                         GuestMatch(
                             tid: thread.tid, cpu: cpu, offset: offset.middle,
@@ -52,14 +59,18 @@ struct GuestMatch: Hashable {
     }
 
     /// Whether nearly all events fit the thread's windows at this offset.
-    static func fits(_ times: [UInt64], _ thread: TraceSurvey.VCPUThread, offset: Int64, margin: Int64) -> Bool {
+    static func fits(_ times: some Sequence<UInt64>, _ thread: TraceSurvey.VCPUThread, offset: Int64, margin: Int64)
+        -> Bool
+    {
         guard let firstWindow = thread.windows.first, let lastWindow = thread.windows.last else { return false }
         var inside = 0
         var all = 0
         var window = 0
         for time in times {
             let host = Int64(clamping: time) &+ offset
-            guard host >= Int64(clamping: firstWindow.entry), host <= Int64(clamping: lastWindow.exit) else { continue }
+            guard host >= Int64(clamping: firstWindow.entry), host <= Int64(clamping: lastWindow.exit),
+                thread.keeps(host)
+            else { continue }
             all += 1
             while window + 1 < thread.windows.count, Int64(clamping: thread.windows[window].exit) &+ margin < host {
                 window += 1
@@ -77,54 +88,9 @@ struct GuestMatch: Hashable {
 
     /// At most `sample` events of the stretch, evenly picked.
     private static func events(_ times: [UInt64], from start: UInt64, _ length: UInt64) -> [UInt64] {
-        let from = partitionPoint(times) { $0 < start }
-        let end = partitionPoint(times) { $0 < start &+ length }
-        guard end - from > sample else { return Array(times[from..<end]) }
-        return (0..<sample).map { times[from + $0 * (end - from) / sample] }
-    }
-
-    /// The offsets that all events agree on; nil when they do not, or agree on several.
-    private static func vote(
-        _ events: [UInt64], _ windows: [(entry: UInt64, exit: UInt64)], guess: Int64, margin: Int64
-    ) -> (middle: Int64, halfWidth: Int64)? {
-        let bins = Int(2 * reachNanoseconds / binNanoseconds)
-        var changes = [Int32](repeating: 0, count: bins + 1)
-        for event in events {
-            // Offset `guess - reach` is bin 0.
-            let zero = Int64(clamping: event) &+ guess &- reachNanoseconds
-            var index = partitionPoint(windows) { Int64(clamping: $0.exit) &+ margin < zero }
-            var end = 0
-            while index < windows.count {
-                let low = Int64(clamping: windows[index].entry) &- margin &- zero
-                guard low < 2 * reachNanoseconds else { break }
-                let high = Int64(clamping: windows[index].exit) &+ margin &- zero
-                // Windows widened by the margin may overlap: an event has one vote for each offset.
-                let from = max(Int(max(0, low) / binNanoseconds), end)
-                let to = Int(min(high, 2 * reachNanoseconds - 1) / binNanoseconds) + 1
-                if from < to {
-                    changes[from] += 1
-                    changes[to] -= 1
-                    end = to
-                }
-                index += 1
-            }
-        }
-        var votes: Int32 = 0
-        var most: Int32 = 0
-        var first = 0
-        var last = 0
-        for bin in 0..<bins {
-            votes += changes[bin]
-            if votes > most {
-                most = votes
-                first = bin
-            }
-            if votes == most { last = bin }
-        }
-        let width = Int64(last - first + 1) * binNanoseconds
-        guard Int(most) * 100 >= events.count * 99, width < 2_000_000 else { return nil }
-        let start = guess - reachNanoseconds + Int64(first) * binNanoseconds
-        return (start + width / 2, width / 2)
+        let all = times[from: start, length]
+        guard all.count > sample else { return Array(all) }
+        return (0..<sample).map { all[all.startIndex + $0 * all.count / sample] }
     }
 
     static func partitionPoint<Element>(_ elements: [Element], _ isBefore: (Element) -> Bool) -> Int {
@@ -135,5 +101,13 @@ struct GuestMatch: Hashable {
             if isBefore(elements[middle]) { low = middle + 1 } else { high = middle }
         }
         return low
+    }
+}
+
+extension [UInt64] {
+    /// Of ascending times, those of a stretch.
+    fileprivate subscript(from start: UInt64, length: UInt64) -> ArraySlice<UInt64> {
+        let from = GuestMatch.partitionPoint(self) { $0 < start }
+        return self[from..<GuestMatch.partitionPoint(self) { $0 < start &+ length }]
     }
 }

@@ -13,7 +13,12 @@ struct TraceSurvey {
         var number: Int32?
         /// From each `kvm_entry` to the `kvm_exit` after it, ascending.
         var windows: [(entry: UInt64, exit: UInt64)] = []
+        /// Of the seconds, each so-manyth is kept.
+        fileprivate var stride: UInt64 = 1
         fileprivate var entered: UInt64?
+
+        /// Whether the windows of that time are here.
+        func keeps(_ host: Int64) -> Bool { UInt64(clamping: host) / TraceSurvey.block % stride == 0 }
     }
 
     private(set) var events: UInt64 = 0
@@ -49,7 +54,7 @@ struct TraceSurvey {
     private var keptWindows = 0
     private var timeStride: UInt64 = 1
     private var windowStride: UInt64 = 1
-    private static let block: UInt64 = 1_000_000_000
+    fileprivate static let block: UInt64 = 1_000_000_000
 
     init() {}
 
@@ -144,8 +149,21 @@ struct TraceSurvey {
         guard let entered = threads[tid]?.entered else { return }
         threads[tid]?.entered = nil
         guard entered / Self.block % windowStride == 0 else { return }
+        threads[tid]?.stride = windowStride
         threads[tid]?.windows.append((entered, ticks))
         keptWindows += 1
+    }
+
+    /// Begins anew with what was when; names and roles stay.
+    mutating func forgetTimes() {
+        first = nil
+        last = nil
+        times = [:]
+        for tid in threads.keys { threads[tid]?.windows = [] }
+        vmsync = []
+        packets = SyncPackets()
+        (keptTimes, keptWindows) = (0, 0)
+        (timeStride, windowStride) = (1, 1)
     }
 
     private mutating func thinTimes() {
@@ -161,6 +179,7 @@ struct TraceSurvey {
         windowStride *= 2
         keptWindows = 0
         for tid in threads.keys {
+            threads[tid]?.stride = windowStride
             threads[tid]?.windows.removeAll { $0.entry / Self.block % windowStride != 0 }
             keptWindows += threads[tid]?.windows.count ?? 0
         }

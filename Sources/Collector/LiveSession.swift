@@ -85,6 +85,7 @@ package final class LiveSession: @unchecked Sendable {
         } catch {
             host?.close()
             for link in links { link.abort() }
+            feedSync.stop()
             for feed in feeds { feed.stop() }
             throw error
         }
@@ -123,6 +124,7 @@ package final class LiveSession: @unchecked Sendable {
         }
         for link in returning { link.abort() }
         for link in links { link.drain() }
+        feedSync.stop()
         for feed in feeds where feed.source != .host { feed.stop() }
         if isAlone { drainHost() }
         // A guest that does not drain in time is left behind.
@@ -145,6 +147,7 @@ package final class LiveSession: @unchecked Sendable {
         }) {
             link.abort()
         }
+        feedSync.stop()
         for feed in feeds { feed.stop() }
         host?.abort()
     }

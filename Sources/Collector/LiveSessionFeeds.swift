@@ -17,7 +17,8 @@ extension LiveSession {
         feedZero = opening.clock.epochOffsetNanoseconds
     }
 
-    /// Guests' LTTng sessions: placed by what their first seconds prove, else by the wall clocks of both kernels.
+    /// Guests' LTTng sessions: placed by what their first seconds prove, else by the wall clocks of both kernels until
+    /// something does.
     func followGuests() throws {
         var guests: [LiveSync.Guest] = []
         for (index, guest) in options.lttngGuests.enumerated() {
@@ -30,7 +31,12 @@ extension LiveSession {
             guests.append(LiveSync.Guest(id: source, name: guest.name, wallClock: clock))
         }
         guard !guests.isEmpty else { return }
-        self.opening += feedSync.settle(guests, hasHost: options.lttngHost != nil)
+        let names = Dictionary(uniqueKeysWithValues: guests.map { ($0.id, $0.name) })
+        self.opening += feedSync.settle(guests, hasHost: options.lttngHost != nil) {
+            [weak self, queue] guest, records in
+            for record in records { queue.put(.record(record), weight: 64) }
+            self?.notice("\(names[guest] ?? ""): placed by what its events prove, no longer by the wall clocks")
+        }
     }
 
     private func follow(_ url: String, name: String?, as source: SourceID) throws -> LiveFeed.Opening {

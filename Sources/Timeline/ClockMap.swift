@@ -90,8 +90,13 @@ package struct ClockMap: Sendable, Codable {
         switch facts {
         case .scale(let scale): self.scale = scale
         case .given(let clock):
+            let isTakenBack = clock.knots.isEmpty && isGiven
             given.removeAll { $0.cpu == clock.cpu }
-            if let line = GivenLine(clock, tolerance: tolerance) { given.append(line) }
+            if let line = GivenLine(clock, tolerance: tolerance) {
+                given.append(line)
+            } else if isTakenBack, given.isEmpty {
+                beginEpoch()
+            }
         case .kvm(let clock): learn(clock)
         }
     }

@@ -83,7 +83,8 @@ package struct GivenClock: Hashable, Sendable {
 
     /// The CPU that it is for; nil for all that have no map of their own.
     package var cpu: Int?
-    /// Ascending by ticks; a step is two knots a tick apart. At most `Limits.clockKnots`.
+    /// Ascending by ticks; a step is two knots a tick apart. At most `Limits.clockKnots`. None at all takes back what was
+    /// given before: from there on the clock is measured.
     package var knots: [Knot]
     /// Before the first knot, behind the last, and with only one.
     package var nanosecondsPerTick: Double

@@ -157,6 +157,9 @@ package enum Limits {
     package static let dynamicFieldBytes = pathBytes
     /// Times of events, and windows of guest mode, that a first reading of a trace keeps: 16 MiB of each at most.
     package static let surveyedTimes = 1 << 20
+    /// What a live session of LTTng keeps while nothing is shown yet, with 32 bytes for each event: some seconds of a busy
+    /// host. Beyond it the relay daemon keeps it.
+    package static let liveWaitingBytes = 64 << 20
     /// Knots of the map that comes out of two traces.
     package static let syncKnots: UInt64 = 2048
     /// How long events of a CPU wait for the switch that tells which thread was current, in its trace time. An idle CPU

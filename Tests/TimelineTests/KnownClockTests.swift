@@ -138,4 +138,27 @@ struct KnownClockTests {
         map.learn(.given(GivenClock(cpu: 1, knots: [knot(2, 7, 1), knot(2, 8, 1)], nanosecondsPerTick: 1, method: "")))
         #expect(map.hostTime(TraceTicks(5), cpu: 1)?.time.nanoseconds == 3_010)
     }
+
+    @Test
+    func `a map without knots takes back what came before, and what is measured counts`() throws {
+        var map = ClockMap(clock: .mono)
+        let wallClock = GivenClock.Knot(
+            ticks: TraceTicks(0), host: HostTime(nanoseconds: 900_000_000), boundNanoseconds: 2_000_000_000)
+        map.learn(.given(GivenClock(knots: [wallClock], nanosecondsPerTick: 1, method: "wall clocks")))
+        _ = map.place(batch(ticks: [TraceTicks(1_000)]), from: .host)
+        _ = map.watermark(TraceTicks(1_000))
+        map.learn(.given(GivenClock(knots: [], nanosecondsPerTick: 1, method: "")))
+        #expect(map.hostTime(TraceTicks(2_000)) == nil)
+        #expect(map.needsProbe)
+        let probe = ClockProbe(
+            hostSent: HostTime(nanoseconds: 2_990), guestReceived: TraceTicks(2_000), guestSent: TraceTicks(2_000),
+            hostReceived: HostTime(nanoseconds: 3_010))
+        #expect(map.add(probe) == .used)
+        // Earlier than what was given out before: the wall clock was ahead.
+        let placing = map.place(batch(ticks: [TraceTicks(2_100)]), from: .host)
+        let placed = try #require(placing)
+        #expect(abs(placed.times[0].nanoseconds - 3_100) <= placed.boundNanoseconds)
+        #expect(placed.boundNanoseconds < 20)
+        #expect(map.epoch == 1)
+    }
 }

@@ -36,6 +36,7 @@ package final class LiveFeed: @unchecked Sendable {
     private let tell: @Sendable (PipelineInput) -> Void
     private let notice: @Sendable (String) -> Void
     private let sync: LiveSync?
+    private let connect: @Sendable () -> Result<any LiveSource, CTFError>
     private let lock = ConditionLock()
     private var shared = Shared()
 
@@ -44,12 +45,16 @@ package final class LiveFeed: @unchecked Sendable {
     private var formatCount = 0
     private var cpus: Set<Int> = []
     private var waiting: [PipelineInput] = []
+    private var waitingBytes = 0
 
     /// `tell` may block; it is how a slow pipeline holds a fast session back. `sync` sees what comes before it begins.
+    /// `connect` is how the session is reached, each time.
     package init(
         source: SourceID, name: String?, url: String, tell: @escaping @Sendable (PipelineInput) -> Void,
-        notice: @escaping @Sendable (String) -> Void, sync: LiveSync? = nil
+        notice: @escaping @Sendable (String) -> Void, sync: LiveSync? = nil,
+        connect: (@Sendable () -> Result<any LiveSource, CTFError>)? = nil
     ) {
+        self.connect = connect ?? { LiveReader.attach(to: url) }
         self.sync = sync
         self.source = source
         self.name = name
@@ -101,7 +106,7 @@ package final class LiveFeed: @unchecked Sendable {
         var reason: (text: String, isFailure: Bool) = ("drained", false)
         while true {
             do throws(CTFError) {
-                let reader = try LiveReader(url: url)
+                let reader = try connect().get()
                 let problem = pump(reader, isAgain: isAgain) { lastProblem = "" }
                 isAgain = true
                 guard let problem, !isStopping else {
@@ -134,7 +139,7 @@ package final class LiveFeed: @unchecked Sendable {
     /// Until the session ends or breaks; then why, if it broke.
     ///
     /// A relay daemon that is there again is known by its first answer, not before.
-    private func pump(_ reader: LiveReader, isAgain: Bool, answered: () -> Void) -> String? {
+    private func pump(_ reader: any LiveSource, isAgain: Bool, answered: () -> Void) -> String? {
         var hasAnswered = false
         func noteAnswer() {
             guard !hasAnswered else { return }
@@ -164,7 +169,7 @@ package final class LiveFeed: @unchecked Sendable {
     private static let shortestPause = 2
     private static let longestPause = 50
 
-    private func take(_ batches: [EventBatch], _ watermark: TraceTicks?, _ reader: LiveReader) {
+    private func take(_ batches: [EventBatch], _ watermark: TraceTicks?, _ reader: any LiveSource) {
         if let facts = reader.facts, let start = watermark, formatCount != reader.formats.count || !hasOpened {
             formatCount = reader.formats.count
             open(facts, start, reader)
@@ -181,7 +186,7 @@ package final class LiveFeed: @unchecked Sendable {
     }
 
     /// The first opening is the session's; later ones add formats of events that were enabled since.
-    private func open(_ facts: CTFMachineFacts, _ start: TraceTicks, _ reader: LiveReader) {
+    private func open(_ facts: CTFMachineFacts, _ start: TraceTicks, _ reader: any LiveSource) {
         let isHost = source == .host
         let prepared = Prepared(
             token: 0, clock: .mono, byteOrder: .native, longSize: 8, subBufferBytes: 4096, bufferKiBPerCPU: 0,
@@ -212,20 +217,20 @@ package final class LiveFeed: @unchecked Sendable {
 
     // MARK: Out
 
-    /// What comes before the session has begun is kept: it is a second's worth.
+    /// What comes before the session has begun is kept: it is some seconds' worth.
     private func put(_ input: PipelineInput) {
         waiting.append(input)
-        if waiting.count >= LiveFeed.mostWaiting { awaitRun() }
+        if case .batch(_, let batch) = input { waitingBytes += batch.records.count + batch.headers.count * 32 }
+        if waitingBytes >= Limits.liveWaitingBytes { awaitRun() }
         flushIfRunning()
     }
-
-    private static let mostWaiting = 4096
 
     private func flushIfRunning() { if lock.withLock({ shared.isRunning }) { flush() } }
 
     private func flush() {
         for input in waiting { tell(input) }
         waiting.removeAll(keepingCapacity: true)
+        waitingBytes = 0
     }
 
     private func awaitRun() { lock.withLock { while !shared.isRunning { lock.wait() } } }

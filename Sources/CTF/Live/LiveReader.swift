@@ -1,12 +1,22 @@
 import CBabeltrace2
 package import TraceModel
 
+/// What a feed follows: a session that is asked again and again what there is.
+package protocol LiveSource: AnyObject {
+    /// What the session's first trace says; nil before it is there.
+    var facts: CTFMachineFacts? { get }
+    /// Every format so far.
+    var formats: [EventFormat] { get }
+    /// Does not wait.
+    func step() -> LiveReader.Step
+}
+
 /// Follows one LTTng session through its relay daemon, with `source.ctf.lttng-live`.
 ///
 /// The component has one port for all streams, in one order of time, and says with inactivity messages how far a silent
 /// session has come. It never waits: "try again" means that whoever asked should sleep, as this reader's caller does.
 /// Belongs to one thread, which a slow relay daemon may keep waiting.
-package final class LiveReader {
+package final class LiveReader: LiveSource {
     package enum Step {
         /// Batches and the time before which nothing more will come.
         case events([EventBatch], watermark: TraceTicks?)
@@ -19,6 +29,8 @@ package final class LiveReader {
     private let graph: Graph
     private let sink: LiveSink
     private let url: String
+    /// Once it has come.
+    private var end: Step?
 
     /// Attaches to `net://HOST[:PORT]/host/TARGET/SESSION`, as babeltrace2 and `lttng view` name it; from now on, because
     /// the relay daemon gives no history.
@@ -49,21 +61,30 @@ package final class LiveReader {
         else { throw .library(what) }
     }
 
-    /// What the session's first trace says; nil before it is there.
+    static func attach(to url: String) -> Result<any LiveSource, CTFError> {
+        do throws(CTFError) { return .success(try LiveReader(url: url)) } catch { return .failure(error) }
+    }
+
     package var facts: CTFMachineFacts? { sink.facts(url: url) }
 
     package var formats: [EventFormat] { sink.catalog.formats }
 
+    /// The relay daemon gives whole packets, the component a dozen events at a time: they are gathered, as far as they are
+    /// there.
     package func step() -> Step {
-        if let problem = sink.problem { return .ended(problem: problem) }
-        let status = bt_graph_run_once(graph.pointer)
-        if let problem = sink.problem { return .ended(problem: problem) }
-        switch status {
-        case BT_GRAPH_RUN_ONCE_STATUS_OK: return .events(sink.takeBatches(), watermark: sink.reached)
-        case BT_GRAPH_RUN_ONCE_STATUS_AGAIN: return .waiting
-        case BT_GRAPH_RUN_ONCE_STATUS_END: return .ended(problem: nil)
-        default: return .ended(problem: CTFError.library("following the LTTng session '\(url)'").description)
+        if let end { return end }
+        var status = bt_graph_run_once(graph.pointer)
+        while status == BT_GRAPH_RUN_ONCE_STATUS_OK, sink.problem == nil, sink.messages < BatchBuilder.mostEvents {
+            status = bt_graph_run_once(graph.pointer)
         }
+        switch status {
+        case _ where sink.problem != nil: end = .ended(problem: sink.problem)
+        case BT_GRAPH_RUN_ONCE_STATUS_OK, BT_GRAPH_RUN_ONCE_STATUS_AGAIN: break
+        case BT_GRAPH_RUN_ONCE_STATUS_END: end = .ended(problem: nil)
+        default: end = .ended(problem: CTFError.library("following the LTTng session '\(url)'").description)
+        }
+        guard sink.messages == 0 else { return .events(sink.takeBatches(), watermark: sink.reached) }
+        return end ?? .waiting
     }
 }
 
@@ -72,6 +93,8 @@ private final class LiveSink {
     let catalog = EventCatalog()
     private(set) var problem: String?
     private(set) var reached: TraceTicks?
+    /// Since batches were taken last.
+    private(set) var messages = 0
     private var streams: [OpaquePointer: StreamSink] = [:]
     private var order: [StreamSink] = []
     private var lanes: [Int: CPULane] = [:]
@@ -85,6 +108,7 @@ private final class LiveSink {
         var count: UInt64 = 0
         switch bt_message_iterator_next(iterator, &messages, &count) {
         case BT_MESSAGE_ITERATOR_NEXT_STATUS_OK:
+            self.messages += Int(count)
             for index in 0..<Int(count) {
                 guard let message = messages?[index] else { continue }
                 take(message)
@@ -148,6 +172,7 @@ private final class LiveSink {
     }
 
     func takeBatches() -> [EventBatch] {
+        messages = 0
         var output: [EventBatch] = []
         for (index, stream) in order.enumerated() {
             for batch in stream.takePending() {
