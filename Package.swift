@@ -187,7 +187,7 @@ let package = Package(
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),
         .testTarget(
             name: "CollectorTests",
-            dependencies: ["Collector", "Decoding", "SessionLog", "Timeline", "TraceModel", "Wire"],
+            dependencies: ["Collector", "Decoding", "EventText", "SessionLog", "Timeline", "TraceModel", "Wire"],
             swiftSettings: strict),
         .testTarget(
             name: "CommandTests", dependencies: ["Collector", "Commands", "TraceModel", "Transport", "Wire"],

@@ -16,6 +16,8 @@ struct EventLines {
     private var filters: [[[BoundFilter]]] = []
     private var window = (from: Int64.min, to: Int64.max)
     private var linesLeft: Int
+    /// The latest time that was seen.
+    private var reached = Int64.min
 
     init(_ selection: EventListing.Selection, _ options: EventPrinter.Options) {
         printer = EventPrinter(options: options)
@@ -49,24 +51,27 @@ struct EventLines {
 
     mutating func take(_ placed: borrowing PlacedBatch, _ range: Range<Int>) {
         let cpu = placed.batch.cpu
-        guard cpus.isEmpty || cpus.contains(cpu), let place = printer.place(of: placed.source) else { return }
+        guard cpus.isEmpty || cpus.contains(cpu), let source = printer.place(of: placed.source) else { return }
         let records = placed.batch.records.span.bytes
         let hasLosses = !placed.batch.losses.isEmpty
         for index in range {
             let time = placed.times[index]
             guard time.nanoseconds >= window.from, time.nanoseconds <= window.to, linesLeft > 0 else { continue }
-            if hasLosses { tell(placed.batch.losses, at: index, cpu: cpu, of: place) }
+            if hasLosses { tell(placed.batch.losses, at: index, cpu: cpu, of: source) }
             let header = placed.batch.headers[index]
-            if hasFilters, !isWanted(header, records, cpu, place) { continue }
+            if hasFilters, !isWanted(header, records, cpu, source) { continue }
             if found != nil {
-                note(time, cpu: cpu, of: place)
+                note(time, cpu: cpu, of: source)
                 continue
             }
-            printer.print(header, in: records, cpu: cpu, at: time, of: place, into: &buffer)
+            printer.print(header, in: records, cpu: cpu, at: time, of: source, into: &buffer)
             linesLeft -= 1
         }
-        if hasLosses, range.upperBound == placed.batch.headers.count {
-            tell(placed.batch.losses, at: range.upperBound, cpu: cpu, of: place)
+        if let last = range.last { reached = max(reached, placed.times[last].nanoseconds) }
+        // Those behind the last event are where that is, and those of a CPU without any, where the list is.
+        let place = placed.times.last?.nanoseconds ?? reached
+        if hasLosses, range.upperBound == placed.batch.headers.count, place >= window.from, place <= window.to {
+            tell(placed.batch.losses, at: range.upperBound, cpu: cpu, of: source)
         }
     }
 

@@ -71,6 +71,7 @@ package final class EventListing {
 
     /// Gives the text piece by piece, until all is told or `write` says that nobody wants more.
     package func run(_ write: (UnsafeRawBufferPointer) throws -> Bool) throws {
+        try seek()
         pipeline.divert { [taker] placed, range in taker.lines.take(placed, range) }
         while taker.lines.wantsMore(from: pipeline.horizon), let next = try input.next() {
             pipeline.apply(next)
@@ -81,6 +82,21 @@ package final class EventListing {
             if !isWanted { return }
         }
         try taker.lines.buffer.take { _ = try write($0) }
+    }
+
+    /// Goes as close before the first instant that is wanted as the recording's index knows a way.
+    private func seek() throws {
+        guard let from = selection.from, let recorded = input as? RecordedInput else { return }
+        while pipeline.facts == nil, let next = try input.next() {
+            pipeline.apply(next)
+            if case .record(let record) = next { note(record) }
+        }
+        // What was analyzed before a checkpoint is not told again: not even what happened in its last nanosecond.
+        guard let before = pipeline.facts.map({ from.instant(in: $0).advanced(by: -1) }),
+            let resumption = try recorded.resume(notAfter: before, after: pipeline.analyzedUntil, extends: false)
+        else { return }
+        pipeline = resumption.pipeline
+        for record in resumption.openings { note(record) }
     }
 
     private func note(_ record: LogRecord) {

@@ -29,13 +29,21 @@ package final class RecordedInput: SessionInput {
 
     package var progress: Double { reader.progress }
 
+    /// A pipeline that goes on from a checkpoint, and what opened its sources, in their order.
+    struct Resumption {
+        var pipeline: CollectorPipeline
+        var openings: [LogRecord]
+    }
+
     /// Goes to the last checkpoint of the index that is not after `time`, and gives the pipeline that goes on from there. Nil
     /// when there is none of this version later than `past`, and nothing has changed.
-    func resume(notAfter time: HostTime, after past: HostTime) throws -> CollectorPipeline? {
+    ///
+    /// What the index lacks is made on the way on, unless nothing is analyzed there.
+    func resume(notAfter time: HostTime, after past: HostTime, extends: Bool = true) throws -> Resumption? {
         let reading = LogIndexReader(in: reader.directory, firstSegment: reader.firstSegment)
         let found = reading.checkpoint(notAfter: time)
         guard let found, found.entry.time > past else {
-            if found?.isLast ?? (reading.count == 0) { extendIndex(after: found?.entry) }
+            if extends, found?.isLast ?? (reading.count == 0) { extendIndex(after: found?.entry) }
             return nil
         }
         let (begin, known) = (reader.position, openings)
@@ -45,13 +53,13 @@ package final class RecordedInput: SessionInput {
             try checkpoint.pipeline.reopen(records)
             try reader.go(to: found.entry.position)
             index = nil
-            if found.isLast { extendIndex(after: found.entry) }
-            return checkpoint.pipeline
+            if extends, found.isLast { extendIndex(after: found.entry) }
+            return Resumption(pipeline: checkpoint.pipeline, openings: records)
         } catch {
             // Of another version, or not of this stream. All that it says is in the stream too.
             try reader.go(to: begin)
             openings = known
-            extendIndex(after: nil)
+            if extends { extendIndex(after: nil) }
             return nil
         }
     }

@@ -22,7 +22,8 @@ package struct Replay {
 
     /// Goes as close before `time` as the input's index knows a way, if that is forward.
     package mutating func skip(to time: HostTime) throws {
-        if let resumed = try recorded?.resume(notAfter: time, after: pipeline.analyzedUntil) { pipeline = resumed }
+        let resumption = try recorded?.resume(notAfter: time, after: pipeline.analyzedUntil)
+        if let resumption { pipeline = resumption.pipeline }
     }
 
     /// Inputs until the analysis has reached `time`, or to the end; false at the end.

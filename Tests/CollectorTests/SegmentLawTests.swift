@@ -1,4 +1,5 @@
 import Collector
+import EventText
 import Foundation
 import SessionLog
 import Testing
@@ -189,6 +190,49 @@ import TraceModel
                     }
                 }
             }
+        }
+    }
+
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func `a list of events from an instant on is the same with an index or without, and reads less`(seed: UInt64) throws
+    {
+        try withFolder { folder in
+            let live = try record(try Self.inputs(seed), into: "\(folder)/indexed").pipeline
+            try FileManager.default.copyItem(atPath: "\(folder)/indexed", toPath: "\(folder)/plain")
+            for name in ["index", "checkpoints"] {
+                try FileManager.default.removeItem(atPath: "\(folder)/plain/\(name)")
+            }
+            func list(_ name: String, from: Int64, first: Int? = nil) throws -> (text: [UInt8], bytesRead: UInt64) {
+                var selection = EventListing.Selection()
+                selection.from = .clock(HostTime(nanoseconds: from))
+                selection.first = first
+                let reader = try LogReader(opening: "\(folder)/\(name)")
+                var text: [UInt8] = []
+                try EventListing(RecordedInput(reader), selection, .init()).run { part in
+                    text += part
+                    return true
+                }
+                return (text, reader.bytesRead)
+            }
+            let window = live.snapshot().window
+            let length = window.endNanoseconds - window.startNanoseconds
+            // Also at the very instants of checkpoints, the last events of which must not be missing.
+            let index = LogIndexReader(in: "\(folder)/indexed", firstSegment: 1)
+            let ends = (1...9).compactMap {
+                index.checkpoint(notAfter: HostTime(nanoseconds: window.startNanoseconds + length * $0 / 10))?.entry
+                    .time
+                    .nanoseconds
+            }
+            var random = SeededRandom(seed: seed)
+            let others = (0..<5).map { _ in window.startNanoseconds + Int64(random.next() % UInt64(length)) }
+            for from in ends + others {
+                let (short, full) = (try list("indexed", from: from), try list("plain", from: from))
+                #expect(short.text == full.text && !full.text.isEmpty, "seed \(seed), from \(from)")
+            }
+            let late = window.startNanoseconds + length * 8 / 10
+            let read = (try list("indexed", from: late, first: 1), try list("plain", from: late, first: 1))
+            #expect(read.0.bytesRead < read.1.bytesRead / 2, "seed \(seed)")
+            #expect(LogIndexReader(in: "\(folder)/plain", firstSegment: 1).count == 0, "a list makes no index")
         }
     }
 
