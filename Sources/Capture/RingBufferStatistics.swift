@@ -16,6 +16,8 @@ package struct RingBufferStatistics: Hashable, Sendable {
     /// Events lost because the buffer was full and does not overwrite.
     package var droppedEvents: UInt64
     package var readEvents: UInt64
+    /// All that were produced and will never be read.
+    package var lostEvents: UInt64 { overrun &+ commitOverrun &+ droppedEvents }
     /// The stamp of the oldest event. Clocks in nanoseconds are shown with six decimals of a second, so that this and
     /// `nowTicks` can be up to 999 ns too early, and never too late.
     package var oldestTicks: TraceTicks?

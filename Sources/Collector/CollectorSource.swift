@@ -30,6 +30,8 @@ struct CollectorSource: Codable {
     var statistics: SourceStatistics?
     var onlineCPUs: Int
     private var lost = Snapshot.Lost()
+    /// Of `lost`, what marks of this agent's ring buffers said.
+    private var marked = Marked()
     /// What the agents before this one of the same machine came to, and how long none was there.
     private var past = Past()
     /// When its end was told.
@@ -44,6 +46,13 @@ struct CollectorSource: Codable {
         var returns = 0
         var awayNanoseconds: Int64 = 0
         var reason = ""
+    }
+
+    private struct Marked: Codable {
+        var events: UInt64 = 0
+        /// Marks that told no number: the kernel tells it only where a sub-buffer has room left for it
+        /// (`ring_buffer_read_page` of kernel/trace/ring_buffer.c).
+        var uncounted: UInt64 = 0
     }
 
     /// - Parameters:
@@ -82,14 +91,32 @@ struct CollectorSource: Codable {
         for loss in batch.losses {
             guard let count = loss.count else {
                 lost.ofUnknownSize &+= 1
+                if loss.place == .ringBuffer { marked.uncounted &+= 1 }
                 continue
             }
             switch loss.place {
-            case .ringBuffer: lost.ringBuffer &+= count
+            case .ringBuffer:
+                lost.ringBuffer &+= count
+                marked.events &+= count
             case .agent: lost.agent &+= count
             case .malformed: lost.malformed &+= count
             }
         }
+    }
+
+    /// What was lost as far as it is known. When everything was read, the kernel's own count is all that its ring buffers
+    /// lost, also where their marks told no number.
+    private var losses: Snapshot.Lost {
+        guard let statistics, statistics.isFinal else { return lost }
+        let overrun = statistics.cpus.reduce(UInt64(0)) { sum, cpu in
+            let (sum, isTooMuch) = sum.addingReportingOverflow(cpu.overrun)
+            return isTooMuch ? .max : sum
+        }
+        guard overrun >= marked.events else { return lost }
+        var losses = lost
+        losses.ringBuffer = losses.ringBuffer &- marked.events &+ overrun
+        losses.ofUnknownSize &-= marked.uncounted
+        return losses
     }
 
     /// Another agent of its machine answers at `time`: how long there was none, and why.
@@ -115,7 +142,7 @@ struct CollectorSource: Codable {
         bytes &+= former.bytes
         contained &+= former.contained
         judged &+= former.judged
-        lost.add(former.lost)
+        lost.add(former.losses)
         past.lateEvents &+= former.past.lateEvents &+ merger.lateEvents(former.id)
         past.cpuNanoseconds &+= former.past.cpuNanoseconds &+ (former.statistics?.cpuNanoseconds ?? 0)
         past.anomalies.add(former.anomalies(merger: merger))
@@ -156,7 +183,7 @@ struct CollectorSource: Codable {
         source.endpoint = facts.endpoint.isEmpty ? nil : facts.endpoint
         source.events = events
         source.bytes = bytes
-        source.lost = lost
+        source.lost = losses
         source.lateEvents = past.lateEvents &+ merger.lateEvents(id)
         source.producerCPUNanoseconds = past.cpuNanoseconds &+ (statistics?.cpuNanoseconds ?? 0)
         source.cpus = onlineCPUs

@@ -167,7 +167,7 @@ package final class TraceRecorder {
             let statistics = try instance.statistics(cpu: cpu.number)
             accounts.append(
                 SourceStatistics.CPU(
-                    cpu: cpu.number, overrun: statistics.overrun + statistics.droppedEvents,
+                    cpu: cpu.number, overrun: statistics.lostEvents,
                     read: statistics.readEvents, shed: cpu.totalShed, delivered: cpu.totalDelivered))
         }
         return SourceStatistics(

@@ -5,7 +5,8 @@
 package struct SourceStatistics: Hashable, Sendable, Codable {
     package struct CPU: Hashable, Sendable, Codable {
         package var cpu: Int
-        /// Events that the kernel overwrote before they were read (`overrun` + `dropped events` of `per_cpu/cpuN/stats`).
+        /// Events that the kernel lost before they were read (`overrun` + `commit overrun` + `dropped events` of
+        /// `per_cpu/cpuN/stats`).
         package var overrun: UInt64
         /// Events read from the kernel (`read events`).
         package var read: UInt64

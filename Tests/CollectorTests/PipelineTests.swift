@@ -53,6 +53,39 @@ import Wire
             ["clock_unmapped": 5])
     }
 
+    @Test func `losses without a number are counted when the kernel has said its last`() throws {
+        var pipeline = CollectorPipeline()
+        for input in try SyntheticSession(SyntheticSession.Plan(rounds: 0)).inputs.dropLast(3) { pipeline.apply(input) }
+        func lost() -> [UInt64] {
+            let lost = pipeline.snapshot().sources[0].lost
+            return [lost.ringBuffer, lost.agent, lost.malformed, lost.ofUnknownSize]
+        }
+        func tell(overrun: UInt64, isFinal: Bool) {
+            let cpus = [
+                SourceStatistics.CPU(cpu: 0, overrun: overrun, read: 9, shed: 2, delivered: 7),
+                SourceStatistics.CPU(cpu: 1, overrun: 1, read: 0, shed: 0, delivered: 0),
+            ]
+            let statistics = SourceStatistics(cpus: cpus, cpuNanoseconds: 0, residentBytes: 0, isFinal: isFinal)
+            pipeline.apply(.record(.message(.host, .statistics(statistics))))
+        }
+        var batch = EventBatch(cpu: 0)
+        batch.losses = [
+            LossMark(index: 0, place: .ringBuffer, count: 3), LossMark(index: 0, place: .ringBuffer, count: nil),
+            LossMark(index: 0, place: .agent, count: 2), LossMark(index: 0, place: .malformed, count: nil),
+        ]
+        pipeline.apply(.batch(.host, batch))
+        // What is in the buffer may hold marks of what the kernel counts already.
+        tell(overrun: 500, isFinal: false)
+        #expect(lost() == [3, 2, 0, 2])
+        tell(overrun: 600, isFinal: true)
+        #expect(lost() == [601, 2, 0, 1])
+        // Fewer than the marks said is no count to go by.
+        tell(overrun: 1, isFinal: true)
+        #expect(lost() == [3, 2, 0, 2])
+        tell(overrun: .max, isFinal: true)
+        #expect(lost() == [.max, 2, 0, 1])
+    }
+
     @Test func `a format that cannot be read leaves the others in their places`() throws {
         let source = SourceID(5)
         let broken = FormatMessage(system: "sched", text: "no format at all")

@@ -96,8 +96,44 @@ extension LabTests {
                         tasks["workload", default: 0] >= count / 10,
                         "the task that computes is hardly ever named: \(tasks)")
                     verdict.expect(tasks["", default: 0] == 0, "no task is named: \(tasks)")
+                    try stealIsTold(observations[0].vcpu(of: guest), &verdict)
                 }
             }
+        }
+
+        /// Linux tells a guest as steal how long its vCPU's thread waited in the host's run queue (kvm_steal_time: the
+        /// scheduler's `run_delay`), which is what ready time is made of. The guest books it in ticks of 10 ms, and its
+        /// agent reads it when the guest has the CPU: a slice of tens of milliseconds may be in one and not in the other.
+        private func stealIsTold(_ vcpu: ObservedVCPU, _ verdict: inout Verdict) throws {
+            let steal = try #require(vcpu.after.steal, "\(vcpu.guest) sent no sample of its steal time")
+            let stretch = Double(max(1, steal.untilNanoseconds - steal.fromNanoseconds))
+            verdict.expect(
+                abs(Double(steal.differenceNanoseconds)) / stretch <= 0.05,
+                "told \(steal.toldNanoseconds) ns, measured \(steal.readyNanoseconds) of \(stretch)", vcpu)
+            // So it cannot be nothing: nearly all of the session was that phase.
+            verdict.expect(
+                Double(steal.toldNanoseconds) / stretch >= 0.2, "hardly any steal is told: \(steal)", vcpu)
+        }
+
+        /// What the guest's own scheduler did, as its agent saw it: two threads hand a line to and fro; or one starts others,
+        /// each of which ends at once.
+        @Test func `the tasks of a guest are told apart: two that take turns, and those of a storm`() throws {
+            try Observation.judge(
+                options: LabSession.Transport.vsock.options([1]), phases: [Phase(1, "switch"), Phase(1, "fork")]
+            ) { observations, verdict in
+                let turns = observations[0].switches(of: "g1", named: "workload")
+                // Emulated, a turn takes milliseconds, and the agent has its part of the CPU.
+                let busiest = turns.values.sorted(by: >)
+                verdict.expect(
+                    busiest.count == 2 && busiest.allSatisfy { $0 >= 50 }, "not two that take turns: \(turns)")
+                // A turn of one is a turn of the other.
+                let least = Double(busiest.last ?? 0)
+                verdict.expect(least / Double(max(1, busiest.first ?? 0)) >= 0.7, "one takes more turns: \(turns)")
+                let storm = observations[1].threads(of: "g1", named: "workload")
+                verdict.expect(storm.count >= 5, "no storm of tasks: \(storm)")
+                verdict.expect(Set(turns.keys).intersection(storm).isEmpty, "tasks of the phase before are seen")
+            }
+            try lab.expectNothingLeft("after the tasks")
         }
 
         @Test func `a task of the host that takes the CPU is named as the culprit`() throws {

@@ -36,7 +36,9 @@ extension LabTests {
             try lab.expectNothingLeft("after the next session", sourceLocation: sourceLocation)
         }
 
-        @Test func `an agent that is killed is gone, the next one clears up, and takes its place in the session`() throws {
+        @Test func `an agent that is killed is gone, the next one clears up, and takes its place in the session`()
+            throws
+        {
             try Lab.guest(1, "killall -9 tandem-agent")
             try session.wait(until: "g1 is gone") { $0.sources[1].state == "gone" }
             // Its instance is there until somebody clears it.

@@ -60,25 +60,45 @@ extension LabTests {
             #expect(source.lost.ofUnknownSize == 0, "\(name)", sourceLocation: sourceLocation)
         }
 
+        /// What was said when nothing was left to be read.
+        private static func settled(_ look: () throws -> String) throws -> RingBuffer {
+            for _ in 0..<300 {
+                let buffer = RingBuffer(try look())
+                if buffer.waiting == 0 { return buffer }
+            }
+            throw Lab.Failure(description: "the ring buffer is never empty: \(try look())")
+        }
+
         @Test func `what the ring buffers produced was delivered or is counted as lost, to the event`() throws {
             let session = try LabSession.start("\(Overload.selection) -A g1@3 \(Overload.selection)")
             // The agent shares its CPU with the storm, and is stopped for a while: a buffer must overflow.
             try Lab.guest(1, "killall -STOP tandem-agent; \(Overload.storm); killall -CONT tandem-agent")
             try Lab.host(Overload.storm)
-            func settled(_ look: () throws -> String) throws -> RingBuffer {
-                for _ in 0..<300 {
-                    let buffer = RingBuffer(try look())
-                    if buffer.waiting == 0 { return buffer }
-                }
-                throw Lab.Failure(description: "the ring buffer is never empty: \(try look())")
-            }
-            let guestBuffer = try settled { try Lab.guest(1, Overload.statistics) }
-            let hostBuffer = try settled { try Lab.host(Overload.statistics) }
+            let guestBuffer = try Overload.settled { try Lab.guest(1, Overload.statistics) }
+            let hostBuffer = try Overload.settled { try Lab.host(Overload.statistics) }
             let recording = try session.finish()
             let snapshot = try recording.snapshot()
             checkAccount(of: snapshot.sources[1], against: guestBuffer)
             checkAccount(of: snapshot.sources[0], against: hostBuffer)
             #expect(snapshot.health.eventsLost == UInt64(guestBuffer.overrun + hostBuffer.overrun))
+            try lab.expectNothingLeft("after the overload")
+        }
+
+        /// System calls, memory, timers, interrupts and the scheduler, all at once and of everybody, the agent too: the kernel
+        /// writes events as fast as it can while tasks are started and ended. Nobody stops the agent: it is too slow.
+        @Test func `a guest whose kernel writes all that it can is accounted for to the event`() throws {
+            let everything = ["raw_syscalls", "kmem", "timer", "irq", "sched", "signal", "task"]
+                .map { "-e '\($0):*'" }.joined(separator: " ")
+            let session = try LabSession.start("-A g1@3 -b 8 \(everything)")
+            try Lab.guest(1, "workload fork 3; \(Overload.storm)")
+            // What is counted has to stand still.
+            try Lab.guest(1, "for file in /sys/kernel/tracing/instances/*/tracing_on; do echo 0 >$file; done")
+            let buffer = try Overload.settled { try Lab.guest(1, Overload.statistics) }
+            let source = try session.finish().snapshot().sources[1]
+            #expect(source.lost.ringBuffer > 0, "this is no overload: \(source.events) events")
+            #expect(source.lost.ringBuffer == UInt64(buffer.overrun))
+            #expect(source.events + source.lost.total == UInt64(buffer.produced), "\(source.events), \(source.lost)")
+            #expect(source.lost.ofUnknownSize == 0)
             try lab.expectNothingLeft("after the overload")
         }
     }

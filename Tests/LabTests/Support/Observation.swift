@@ -92,6 +92,29 @@ struct Observation {
         return counts
     }
 
+    /// The threads of that name that a guest's vCPU had in any of the snapshots.
+    func threads(of guest: String, named name: String) -> Set<Int32> {
+        Set(
+            snapshots.compactMap { snapshot in
+                let vcpu = snapshot.guests.first { $0.name == guest }?.vcpus.first
+                return vcpu?.guestTask == name ? vcpu?.guestTID : nil
+            })
+    }
+
+    /// How often each thread of that name came onto a vCPU of the guest; those that did not are left out.
+    func switches(of guest: String, named name: String) -> [Int32: UInt64] {
+        func counts(_ snapshot: Snapshot) -> [Int32: UInt64] {
+            let tasks = snapshot.guests.first { $0.name == guest }?.tasks ?? []
+            return Dictionary(
+                tasks.filter { $0.name == name && $0.tid > 0 }.map { ($0.tid, $0.switches) }, uniquingKeysWith: max)
+        }
+        let earlier = counts(before)
+        return counts(after).reduce(into: [:]) { result, task in
+            let new = task.value - min(task.value, earlier[task.key] ?? 0)
+            if new > 0 { result[task.key] = new }
+        }
+    }
+
     /// How much of each tenth of the time every vCPU was halted, in percent: what came too late or ended too early.
     private var courses: String {
         let marks = (0...10).map { snapshots[$0 * (snapshots.count - 1) / 10] }
