@@ -81,6 +81,7 @@ package struct CollectorPipeline: Codable {
         case .clock(let source, let facts):
             guard let index = index(of: source) else { return }
             sources[index].clock.learn(facts)
+            if case .partialEntries = facts, sources[index].facts.isHost { ignoreEntries(index) }
         case .machine(let facts):
             machines[facts.vmmPID] = facts
             followThreads()
@@ -388,7 +389,7 @@ package struct CollectorPipeline: Codable {
         snapshot.health.lagNanoseconds = max(0, hostNow - horizon)
         snapshot.health.eventsLost = snapshot.sources.reduce(0) { $0 &+ $1.lost.total }
         snapshot.health.lossesOfUnknownSize = snapshot.sources.reduce(0) { $0 &+ $1.lost.ofUnknownSize }
-        snapshot.health.limits = analyzer.limits + machines.compactMap(\.limit)
+        snapshot.health.limits = analyzer.limits + machines.flatMap(\.limits)
         return snapshot
     }
 }

@@ -34,6 +34,8 @@ struct CollectorSource: Codable {
     private var marked = Marked()
     /// What the agents before this one of the same machine came to, and how long none was there.
     private var past = Past()
+    /// Entries and exits say nothing of its clock, or when it is the host, of anybody's, because some are left out.
+    var hasPartialEntries = false
     /// When its end was told.
     var closedAt: HostTime?
     /// Another agent of its machine has taken its place: it stays until all that it sent is analyzed.
@@ -157,8 +159,17 @@ struct CollectorSource: Codable {
         return counts
     }
 
-    /// A plain sentence on what this source cannot tell any more.
-    var limit: String? {
+    /// Plain sentences on what this source cannot tell.
+    var limits: [String] { [presence, hasPartialEntries ? entriesLimit : nil].compactMap(\.self) }
+
+    private var entriesLimit: String {
+        facts.isHost
+            ? "kvm_entry and kvm_exit are filtered: they do not bound the guests' clocks"
+            : "entries and exits of \(facts.name) are missing by turns (a filter?): they do not bound its clock"
+    }
+
+    /// What is not known because its agent was not there.
+    private var presence: String? {
         if case .live = state, isSilent {
             return "\(facts.name) is silent: what its guest does is unknown until it answers"
         }

@@ -36,7 +36,10 @@ struct GuestModeTracker: Codable {
     /// Everything before it has been told.
     private(set) var known = HostTime(nanoseconds: .min)
 
-    var hasThreads: Bool { !threads.isEmpty }
+    /// Some entries and exits are filtered out, so that none is looked at.
+    var isPartial = false
+
+    var hasThreads: Bool { !threads.isEmpty && !isPartial }
 
     mutating func setThreads(_ facts: VMFacts, of source: SourceID) {
         for thread in facts.vcpuThreads { threads[thread.tid] = Thread(source: source, vcpu: thread.vcpu) }

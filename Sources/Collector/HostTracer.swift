@@ -14,15 +14,30 @@ final class HostTracer: @unchecked Sendable {
     private let stop = Latch()
     private let lock = ConditionLock()
     private var isClosed = false
+    /// Only some of the entries and exits of vCPUs are traced.
+    let filtersEntries: Bool
 
     init(options: SessionOptions, clock: TraceClock, queue: BoundedQueue<PipelineInput>) throws {
         self.queue = queue
         flushMilliseconds = options.flushMilliseconds
         let tracefs = try Tracefs.find()
         _ = AbandonedInstances.remove(in: tracefs, role: "host")
+        let patterns = try HostTracer.patterns(options, in: tracefs)
+        filtersEntries = HostTracer.filtersEntries(patterns)
         recorder = try TraceRecorder(
-            tracefs: tracefs, role: "host", clock: clock, bufferKiBPerCPU: options.hostBufferKiB,
-            events: try HostTracer.patterns(options, in: tracefs))
+            tracefs: tracefs, role: "host", clock: clock, bufferKiBPerCPU: options.hostBufferKiB, events: patterns)
+    }
+
+    /// A filter on one of the two leaves no gap that is too long; filters on both can leave out a whole stay.
+    private static func filtersEntries(_ patterns: [EventPattern]) -> Bool {
+        let crossings = ["kvm_entry", "kvm_exit"].map { EventName(system: "kvm", name: $0) }
+        var filtered: Set<EventName> = []
+        for pattern in patterns {
+            for selected in (try? EventSelection.resolve([pattern], available: crossings)) ?? [] {
+                if selected.filter == nil { filtered.remove(selected.event) } else { filtered.insert(selected.event) }
+            }
+        }
+        return filtered.count == crossings.count
     }
 
     /// What was asked for, or what the analysis needs as far as this kernel has it.

@@ -18,6 +18,7 @@ extension LiveSession {
                 formats: host.formats.formats.map { FormatMessage(system: $0.system, text: $0.text) },
                 names: LocalMachine.taskNames()))
         if let scale = clocks.host.scale { opening.append(.clock(.host, .scale(scale))) }
+        if host.filtersEntries { opening.append(.clock(.host, .partialEntries)) }
         opening += machines.scan()
         for (index, guest) in options.guests.enumerated() {
             opening += try connect(guest, as: SourceID(UInt32(index + 1)), clocks) { link in

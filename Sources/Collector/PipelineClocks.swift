@@ -41,6 +41,12 @@ extension CollectorPipeline {
         }
     }
 
+    /// Told before the first of them.
+    mutating func ignoreEntries(_ host: Int) {
+        guestMode.isPartial = true
+        sources[host].hasPartialEntries = true
+    }
+
     private mutating func addCrossing(_ index: Int, _ events: KVMEvents, _ batch: EventBatch, _ clock: ClockMap) {
         let header = batch.headers[index]
         guard guestMode.isFollowed(header.pid), let time = clock.hostTime(header.ticks)?.time else { return }
@@ -206,11 +212,15 @@ extension CollectorPipeline {
 
     /// What the vCPU's entries and exits say of its events makes the map better before they are placed.
     private mutating func narrow(_ batch: EventBatch, of guest: Int) {
-        guard sources[guest].clock.canBeNarrowed else { return }
+        guard sources[guest].clock.canBeNarrowed, !sources[guest].hasPartialEntries else { return }
         let known = guestMode.known
         guestMode.withWindows(of: sources[guest].id, vcpu: batch.cpu) { windows in
             let outcome = sources[guest].clock.narrow(batch, to: &windows, knownBefore: known)
             if outcome == .newEpoch { anomalies.add(.clockViolation) }
+            if windows.arePartial, !sources[guest].hasPartialEntries {
+                sources[guest].hasPartialEntries = true
+                sources[guest].clock.distrustEntries(at: known)
+            }
         }
     }
 
@@ -219,7 +229,9 @@ extension CollectorPipeline {
         let known = guestMode.known
         let times = placed.times
         let isExact = !sources[guest].clock.canBeNarrowed
+        let isPartial = sources[guest].hasPartialEntries
         guestMode.withWindows(of: sources[guest].id, vcpu: placed.batch.cpu) { windows in
+            guard !windows.arePartial, !isPartial else { return }
             for time in times where time < known {
                 sources[guest].judged &+= 1
                 if windows.narrowed(time...time) != nil { sources[guest].contained &+= 1 }

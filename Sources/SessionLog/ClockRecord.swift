@@ -7,6 +7,7 @@ extension ClockFacts {
         case scale = 0
         case kvm = 1
         case given = 2
+        case partialEntries = 3
     }
 
     func write(to body: inout BodyWriter) {
@@ -37,6 +38,7 @@ extension ClockFacts {
             }
             body.put(clock.nanosecondsPerTick.bitPattern)
             body.put(clock.method)
+        case .partialEntries: body.put(byte: Kind.partialEntries.rawValue)
         }
     }
 
@@ -70,6 +72,7 @@ extension ClockFacts {
                 GivenClock(
                     cpu: cpu, knots: knots, nanosecondsPerTick: Double(bitPattern: try body.unsigned()),
                     method: try body.label()))
+        case .partialEntries: self = .partialEntries
         }
     }
 }

@@ -46,6 +46,12 @@ extension ClockMap {
         return true
     }
 
+    /// What entries and exits told was wrong: the map rests on what comes from `time` on.
+    package mutating func distrustEntries(at time: HostTime) {
+        usesEntries = false
+        _ = doubt(at: time, quietSince: time)
+    }
+
     /// All that the guest wrote before `time` of the host has arrived, or is late whatever its clock was.
     package mutating func pass(_ time: HostTime) { passage?.pass(time) }
 

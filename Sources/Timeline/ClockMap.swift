@@ -98,6 +98,7 @@ package struct ClockMap: Sendable, Codable {
                 beginEpoch()
             }
         case .kvm(let clock): learn(clock)
+        case .partialEntries: break
         }
     }
 

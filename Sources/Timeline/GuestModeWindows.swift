@@ -4,6 +4,9 @@
 /// vmx_vcpu_run and vmx_handle_exit), so that a window is never too short. Where an event may be missing, the whole time
 /// in question counts as guest mode: a window may be too long, which proves less and never something wrong.
 ///
+/// One thing is not seen like that: a stay that is missing as a whole. Nothing but a filter on both events makes one, and then
+/// both are also missing alone; where that happens often, nothing of this vCPU is believed any more (`arePartial`).
+///
 /// So each event of the guest is two messages. It came after the entry of its window and before the exit: `narrowed` cuts
 /// what is known of its time down to the windows, and what it cuts off becomes a floor or a ceiling of the clock.
 package import TraceModel
@@ -18,6 +21,16 @@ package struct GuestModeWindows: Sendable, Codable {
     /// Ascending, apart. Before the first host event of this vCPU, it may have been inside.
     private var windows = [Window(start: .min, end: .max)]
     private var isSeen = false
+    /// Nothing was lost since the last event.
+    private var isCertain = false
+    private var crossings = 0
+    private var missingEntries = 0
+    private var missingExits = 0
+    /// Entries and exits are missing by turns: no gap proves anything, and the vCPU may always be inside.
+    package private(set) var arePartial = false
+    /// So many of both, and one in so many of all, are no accident.
+    private static let fewestMissing = 16
+    private static let missingShare = 64
     /// Of the vCPU's last entry or exit.
     private var lastEvent = Int64.min
     /// Up to here windows were forgotten: the vCPU may have been inside.
@@ -30,6 +43,7 @@ package struct GuestModeWindows: Sendable, Codable {
     package init() {}
 
     package mutating func entered(at time: HostTime) {
+        guard isWhole(missing: isInside ? \.missingExits : nil) else { return }
         let time = time.nanoseconds
         if !isSeen {
             // Everything before may have been inside, and this still is.
@@ -41,7 +55,24 @@ package struct GuestModeWindows: Sendable, Codable {
         lastEvent = time
     }
 
+    private var isInside: Bool { windows.last?.end == .max }
+
+    /// Counts a crossing, and what it shows to be missing; false when nothing is believed any more.
+    private mutating func isWhole(missing event: WritableKeyPath<GuestModeWindows, Int>?) -> Bool {
+        guard !arePartial else { return false }
+        if isCertain, let event { self[keyPath: event] += 1 }
+        isCertain = true
+        crossings += 1
+        let missing = min(missingEntries, missingExits)
+        guard missing >= Self.fewestMissing, missing >= crossings / Self.missingShare else { return true }
+        arePartial = true
+        windows = [Window(start: .min, end: .max)]
+        hint = 0
+        return false
+    }
+
     package mutating func left(at time: HostTime) {
+        guard isWhole(missing: isInside ? nil : \.missingEntries) else { return }
         let time = time.nanoseconds
         if let last = windows.last, last.end != .max {
             // An entry is missing, since the last event.
@@ -55,6 +86,7 @@ package struct GuestModeWindows: Sendable, Codable {
 
     /// Events of the host may be missing from the last one of this vCPU on: it may be inside until the next.
     package mutating func lost() {
+        isCertain = false
         guard isSeen, let last = windows.last, last.end != .max else { return }
         windows.append(Window(start: max(lastEvent, last.end), end: .max))
         if windows[windows.count - 2].end == windows[windows.count - 1].start {

@@ -80,7 +80,7 @@ final class TraceDatSourceOutput {
         case .given(let clock):
             given.removeAll { $0.cpu == clock.cpu }
             given.append(clock)
-        case .scale: break
+        case .scale, .partialEntries: break
         }
     }
 

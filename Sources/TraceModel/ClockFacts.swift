@@ -8,6 +8,9 @@ package enum ClockFacts: Hashable, Sendable {
     case scale(TSCScale)
     case kvm(KVMClock)
     case given(GivenClock)
+    /// Told of the host: a filter lets only some of its `kvm_entry` and `kvm_exit` through. Whole stays in guest mode may be
+    /// missing, and nothing follows from the time between two.
+    case partialEntries
 }
 
 /// TSC cycles to nanoseconds, as `perf_event_mmap_page` gives it (include/uapi/linux/perf_event.h, `time_mult`,

@@ -70,7 +70,7 @@ enum SampleRecords {
                         .init(ticks: TraceTicks(5), host: HostTime(nanoseconds: -7), boundNanoseconds: 1),
                         .init(ticks: TraceTicks(.max), host: HostTime(nanoseconds: .max), boundNanoseconds: .max),
                     ], nanosecondsPerTick: 0.375, method: "trace-cmd ptp"))),
-        .clock(guest, .given(GivenClock(knots: [], nanosecondsPerTick: 1, method: ""))),
+        .clock(guest, .given(GivenClock(knots: [], nanosecondsPerTick: 1, method: ""))), .clock(.host, .partialEntries),
         .machine(machine), .machine(VMFacts(vmmPID: 1, vmm: "", name: "")),
         .link(guest, vmmPID: 29, evidence: "cid"),
         .kernelThreads([2, 3, .max]), .kernelThreads([]),

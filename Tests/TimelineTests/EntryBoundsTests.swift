@@ -49,6 +49,40 @@ struct EntryBoundsTests {
         check(windows, 960...970, is: nil)
     }
 
+    /// Stays of 50 every 100 from 1,000 on, of which only some entries and exits are told.
+    private func partial(_ count: Int, entries: Bool, exits: Bool) -> GuestModeWindows {
+        var windows = GuestModeWindows()
+        var random = Random(seed: 7)
+        windows.left(at: time(0))
+        for start in stride(from: Int64(1_000), to: 1_000 + Int64(count) * 100, by: 100) {
+            if !entries || random.next() % 3 > 0 { windows.entered(at: time(start)) }
+            if !exits || random.next() % 3 > 0 { windows.left(at: time(start + 50)) }
+        }
+        return windows
+    }
+
+    @Test(arguments: [(true, false), (false, true)])
+    func `entries alone or exits alone that are missing make windows longer, and never a gap`(
+        entries: Bool, exits: Bool
+    ) {
+        var windows = partial(500, entries: entries, exits: exits)
+        #expect(!windows.arePartial)
+        for start in stride(from: Int64(1_000), to: 51_000, by: 100) {
+            #expect(windows.narrowed(time(start + 25)...time(start + 25)) != nil)
+        }
+    }
+
+    @Test
+    func `where entries and exits are missing by turns no gap is believed`() {
+        #expect(!partial(20, entries: true, exits: true).arePartial, "an accident or two are none")
+        var windows = partial(500, entries: true, exits: true)
+        #expect(windows.arePartial)
+        check(windows, 1_060...1_090, is: 1_060...1_090)
+        windows.left(at: time(60_000))
+        windows.entered(at: time(70_000))
+        check(windows, 65_000...66_000, is: 65_000...66_000)
+    }
+
     @Test
     func `forgetting old windows changes nothing after them`() {
         var windows = GuestModeWindows()

@@ -1,3 +1,4 @@
+import Collector
 import Foundation
 import Testing
 import TraceModel
@@ -58,5 +59,47 @@ struct ClockSimulationTests {
         print("median bound with KVM's numbers \(known) ns, measured \(measured) ns beside the crossing itself")
         #expect(known <= 4)
         #expect(measured <= 100)
+    }
+
+    private func checkFiltered(
+        _ filter: ClockWorld.Filter, where counts: (ClockWorld, ClockWorld.Judgement) -> Bool = { _, _ in true },
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> [ClockWorld] {
+        let worlds = try (0..<40).map { try ClockWorld(seed: $0, filter: filter) }
+        for (seed, world) in worlds.enumerated() {
+            let wrong = world.judgements.filter {
+                !$0.isExcused && $0.errorNanoseconds > $0.boundNanoseconds && counts(world, $0)
+            }
+            if let first = wrong.first {
+                Issue.record(
+                    "seed \(seed): \(wrong.count) of \(world.judgements.count) events, first \(first)",
+                    sourceLocation: sourceLocation)
+            }
+        }
+        return worlds
+    }
+
+    @Test
+    func `a filter on exits alone makes no bound wrong`() throws {
+        let worlds = try checkFiltered(.exits)
+        #expect(worlds.allSatisfy { $0.pipeline.snapshot().health.limits.allSatisfy { !$0.contains("filter") } })
+    }
+
+    @Test
+    func `where entries and exits are filtered they bound nothing, and that is said`() throws {
+        for world in try checkFiltered(.told) {
+            let snapshot = world.pipeline.snapshot()
+            #expect(snapshot.health.limits.contains { $0.hasPrefix("kvm_entry and kvm_exit are filtered") })
+            #expect(snapshot.sources.allSatisfy { $0.clock?.estimators.contains("entries") == false })
+            #expect(snapshot.sources.dropFirst().allSatisfy { $0.clock?.containment == nil })
+        }
+    }
+
+    @Test
+    func `entries and exits that turn out to be filtered bound nothing from then on`() throws {
+        let worlds = try checkFiltered(.untold) { world, judgement in
+            world.distrusted[judgement.guest].map { judgement.trueInstant > $0 + 2e8 } ?? false
+        }
+        #expect(worlds.count { !$0.distrusted.isEmpty } > 20)
     }
 }

@@ -41,7 +41,21 @@ struct ClockWorld {
 
     private static let windowsPerRound = 3
 
-    init(seed: UInt64) throws {
+    /// What the user lets through of the host's entries and exits: some of them.
+    enum Filter {
+        case exits
+        /// Of both, and the pipeline is told, as by a live session.
+        case told
+        /// Of both, and nobody says so, as in a file of another program.
+        case untold
+    }
+
+    private let filter: Filter?
+    /// When the pipeline had found out, by guest.
+    private(set) var distrusted: [Int: Double] = [:]
+
+    init(seed: UInt64, filter: Filter? = nil) throws {
+        self.filter = filter
         random = SeededRandom(seed: seed)
         hostTable = try KernelTexts.table(KernelTexts.host + KernelTexts.clockChanges)
         guestTable = try KernelTexts.table(KernelTexts.guest)
@@ -130,6 +144,7 @@ struct ClockWorld {
                 .host, facts("host", hostClock, cpus: [0, 1], isHost: true),
                 formats: KernelTexts.host + KernelTexts.clockChanges, names: TaskNamesMessage(tasks: [])))
         if let scale { tell(.clock(.host, .scale(scale))) }
+        if filter == .told { tell(.clock(.host, .partialEntries)) }
         for guest in guests.indices {
             let threads = guests[guest].cpus.map { VMFacts.Thread(tid: thread(guest, $0), vcpu: $0) }
             tell(.machine(VMFacts(vmmPID: vmm(guest), vmm: "qemu", name: "g\(guest)", vcpuThreads: threads)))
@@ -203,6 +218,7 @@ struct ClockWorld {
         }
         crossings.sort { $0.at < $1.at }
         for crossing in crossings {
+            if let filter, filter != .exits || crossing.name == "kvm_exit", random.chance(40) { continue }
             if isHostLossy, random.chance(1) {
                 host[crossing.cpu].losses.append(
                     LossMark(index: host[crossing.cpu].headers.count, place: .ringBuffer, count: 1))
@@ -216,6 +232,17 @@ struct ClockWorld {
         send(.record(.message(.host, .watermark(TraceTicks(hostTicks(until))))), at: until)
         now = until
         arrive()
+        noteDistrust()
+    }
+
+    private mutating func noteDistrust() {
+        guard filter == .untold, distrusted.count < guests.count else { return }
+        let limits = pipeline.snapshot().health.limits
+        for guest in guests.indices where distrusted[guest] == nil {
+            if limits.contains(where: { $0.hasPrefix("entries and exits of g\(guest) are missing by turns") }) {
+                distrusted[guest] = now
+            }
+        }
     }
 
     /// When a vCPU is inside, and what the guest writes then.
