@@ -16,9 +16,7 @@ enum CTFBenchmark {
         guard mkdtemp(&name) != nil else { throw CTFError("no temporary directory") }
         let directory = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         defer { CTFWriter.discard(directory) }
-        let writing = Stopwatch()
-        try write(events, into: directory)
-        print("write    \(figures(writing.nanoseconds, events))")
+        print("write    \(figures(try write(events, into: directory), events))")
         try compareReading(of: directory)
     }
 
@@ -79,7 +77,8 @@ enum CTFBenchmark {
             ])
     }()
 
-    private static func write(_ events: Int, into directory: String) throws(CTFError) {
+    /// What it took, without making up the events.
+    private static func write(_ events: Int, into directory: String) throws(CTFError) -> Double {
         let bootID = "01234567-89ab-cdef-0123-456789abcdef"
         let writer = try CTFWriter(
             directory: directory,
@@ -89,16 +88,21 @@ enum CTFBenchmark {
             ], clock: ExportedClock(hostBootID: bootID, epochOffsetNanoseconds: 0))
         var time: UInt64 = 1_000_000_000
         var left = events
+        var spent = 0.0
         while left > 0 {
             for cpu in 0..<cpus where left > 0 {
                 let batch = batch(cpu, min(left, 1000), &time)
                 let times = batch.headers.map { HostTime(nanoseconds: Int64($0.ticks.rawValue)) }
+                let writing = Stopwatch()
                 try writer.append(
                     batch, times: times, range: 0..<batch.headers.count, boundNanoseconds: 0, machine: 0)
+                spent += writing.nanoseconds
                 left -= batch.headers.count
             }
         }
+        let writing = Stopwatch()
         try writer.finish()
+        return spent + writing.nanoseconds
     }
 
     /// Two of three events are kvm's, as on a busy host.

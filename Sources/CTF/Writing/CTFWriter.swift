@@ -98,15 +98,18 @@ private final class MachineWriter {
         var packet = open[batch.cpu] ?? PacketBuffer(cpu: batch.cpu)
         open[batch.cpu] = nil
         var nextLoss = batch.losses.partitionPoint { $0.index < range.lowerBound }
-        for index in range {
+        var index = range.lowerBound
+        while index < range.upperBound {
             while nextLoss < batch.losses.count, batch.losses[nextLoss].index <= index {
                 try lose(batch.losses[nextLoss].count, &packet)
                 nextLoss += 1
             }
-            let time = UInt64(clamping: times[index].nanoseconds)
-            packet.append(batch.headers[index], of: batch, at: max(time, packet.times.last ?? 0))
+            let nextGap = nextLoss < batch.losses.count ? batch.losses[nextLoss].index : range.upperBound
+            let end = min(range.upperBound, nextGap, index + packet.room)
+            packet.append(index..<end, of: batch, at: times)
             packet.boundNanoseconds = max(packet.boundNanoseconds, boundNanoseconds)
             if packet.isFull { try write(&packet) }
+            index = end
         }
         // Those behind the last event belong to the run that ends the batch.
         if range.upperBound == batch.headers.count {

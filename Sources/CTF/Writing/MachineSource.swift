@@ -22,10 +22,10 @@ final class MachineSource {
     private var queue: [PacketBuffer] = []
     private var stage = Stage.start
     private var packet: OpaquePointer?
+    private var packetBegin: UInt64 = 0
     private var nextEvent = 0
     private var isEnding = false
     private var streams: [Int: Stream] = [:]
-    private var scratch: [CChar] = []
     private(set) var problem: CTFError?
 
     // Made when the component is: these belong to it.
@@ -182,9 +182,15 @@ final class MachineSource {
     ) -> bt_message_iterator_class_next_method_status {
         var filled = 0
         do throws(CTFError) {
-            while filled < capacity, let message = try nextMessage(iterator) {
-                messages[filled] = message
-                filled += 1
+            while filled < capacity {
+                if stage == .events {
+                    try writeEvents(iterator, messages, capacity, &filled)
+                } else if let message = try nextMessage(iterator) {
+                    messages[filled] = message
+                    filled += 1
+                } else {
+                    break
+                }
             }
         } catch {
             problem = error
@@ -215,18 +221,13 @@ final class MachineSource {
         case .packetBeginning:
             guard let packet = bt_packet_create(stream.pointer) else { throw .library("making a packet") }
             self.packet = packet
+            packetBegin = begin
             setContext(packet, current)
             stage = .events
             nextEvent = 0
             return try made(
                 bt_message_packet_beginning_create_with_default_clock_snapshot(iterator, packet, begin))
-        case .events:
-            guard nextEvent < current.times.count else {
-                stage = .packetEnd
-                return try nextMessage(iterator)
-            }
-            defer { nextEvent += 1 }
-            return try event(nextEvent, iterator, notBefore: begin)
+        case .events: return nil
         case .packetEnd:
             guard let packet else { throw CTFError("a packet ended that had not begun") }
             defer {
@@ -270,22 +271,25 @@ final class MachineSource {
         }
     }
 
-    private func event(_ index: Int, _ iterator: OpaquePointer, notBefore: UInt64) throws(CTFError) -> OpaquePointer {
-        let header = queue[0].headers[index]
-        let plan = plans[Int(header.typeIndex)]
-        let message = try made(
-            bt_message_event_create_with_packet_and_default_clock_snapshot(
-                iterator, plan.eventClass, packet, max(queue[0].times[index], notBefore)))
-        guard let event = bt_message_event_borrow_event(message) else { return message }
-        if let context = bt_event_borrow_common_context_field(event),
-            let tid = bt_field_structure_borrow_member_field_by_index(context, 0)
-        {
-            bt_field_integer_signed_set_value(tid, Int64(header.pid))
-            if let flags = bt_field_structure_borrow_member_field_by_index(context, 1) {
-                bt_field_integer_unsigned_set_value(flags, UInt64(header.flags))
+    /// Events of the present packet, as far as there is room: what they share is looked up once for all of them.
+    private func writeEvents(
+        _ iterator: OpaquePointer, _ messages: bt_message_array_const, _ capacity: Int, _ filled: inout Int
+    ) throws(CTFError) {
+        let buffer = queue[0]
+        let (plans, packet, begin) = (self.plans, self.packet, packetBegin)
+        let range = nextEvent..<min(buffer.headers.count, nextEvent + capacity - filled)
+        buffer.records.withUnsafeBytes { records in
+            for index in range {
+                let header = buffer.headers[index]
+                let message = plans[Int(header.typeIndex)].message(
+                    of: header, in: records, iterator, packet, time: max(buffer.times[index], begin))
+                guard let message else { return }
+                messages[filled] = message
+                filled += 1
+                nextEvent = index + 1
             }
         }
-        queue[0].records.withUnsafeBytes { plan.fill(event, header, in: $0, scratch: &scratch) }
-        return message
+        guard nextEvent == range.upperBound else { throw .library("making a message") }
+        if nextEvent == buffer.headers.count { stage = .packetEnd }
     }
 }

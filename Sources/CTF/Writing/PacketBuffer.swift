@@ -22,13 +22,27 @@ struct PacketBuffer {
 
     var isFull: Bool { times.count >= PacketBuffer.events || records.count >= Limits.batchRecordBytes }
 
-    /// `records` may hold the events of several batches.
-    mutating func append(_ header: EventHeader, of batch: EventBatch, at time: UInt64) {
-        let start = Int(header.offset)
-        var header = header
-        header.offset = UInt32(truncatingIfNeeded: records.count)
-        records.append(contentsOf: batch.records[start..<start + Int(header.length)])
-        headers.append(header)
-        times.append(time)
+    /// How many more events it takes.
+    var room: Int { isFull ? 0 : PacketBuffer.events - times.count }
+
+    /// Events of a batch, in one piece; a time that steps back becomes that of the event before.
+    mutating func append(_ range: Range<Int>, of batch: EventBatch, at hostTimes: [HostTime]) {
+        guard !range.isEmpty else { return }
+        var low = UInt32.max
+        var high: UInt32 = 0
+        for header in batch.headers[range] {
+            low = min(low, header.offset)
+            high = max(high, header.offset + header.length)
+        }
+        let shift = records.count - Int(low)
+        records.append(contentsOf: batch.records[Int(low)..<Int(high)])
+        var last = times.last ?? 0
+        for index in range {
+            var header = batch.headers[index]
+            header.offset = UInt32(truncatingIfNeeded: Int(header.offset) + shift)
+            headers.append(header)
+            last = max(last, UInt64(clamping: hostTimes[index].nanoseconds))
+            times.append(last)
+        }
     }
 }

@@ -1,4 +1,5 @@
 import CBabeltrace2
+import Glibc
 import TraceModel
 
 /// How events of one format become events of a CTF class with LTTng's names.
@@ -171,10 +172,28 @@ struct WritingPlan {
 
     // MARK: Events
 
-    /// Fills the event's payload from its record.
-    func fill(_ event: OpaquePointer, _ header: EventHeader, in records: UnsafeRawBufferPointer, scratch: inout [CChar])
-    {
-        guard let payload = bt_event_borrow_payload_field(event) else { return }
+    /// The event as a message of this packet, its fields filled from the record; nil when the library cannot make one.
+    func message(
+        of header: EventHeader, in records: UnsafeRawBufferPointer, _ iterator: OpaquePointer,
+        _ packet: OpaquePointer?, time: UInt64
+    ) -> OpaquePointer? {
+        guard
+            let message = bt_message_event_create_with_packet_and_default_clock_snapshot(
+                iterator, eventClass, packet, time),
+            let event = bt_message_event_borrow_event(message)
+        else { return nil }
+        if let context = bt_event_borrow_common_context_field(event),
+            let tid = bt_field_structure_borrow_member_field_by_index(context, 0),
+            let flags = bt_field_structure_borrow_member_field_by_index(context, 1)
+        {
+            bt_field_integer_signed_set_value(tid, Int64(header.pid))
+            bt_field_integer_unsigned_set_value(flags, UInt64(header.flags))
+        }
+        if let payload = bt_event_borrow_payload_field(event) { fill(payload, header, in: records) }
+        return message
+    }
+
+    private func fill(_ payload: OpaquePointer, _ header: EventHeader, in records: UnsafeRawBufferPointer) {
         let record = UnsafeRawBufferPointer(
             rebasing: records[Int(header.offset)..<Int(header.offset) + Int(header.length)])
         let span = RawSpan(_unsafeBytes: records)
@@ -188,10 +207,10 @@ struct WritingPlan {
             case .text(let offset, let size):
                 // A size of 0 means: to the end of the record.
                 let end = size == 0 ? record.count : min(offset + size, record.count)
-                set(field, text: record, from: offset, to: end, &scratch)
+                Self.set(field, text: record, from: offset, to: end)
             case .dynamicText(let location, let base):
                 let place = Self.place(location.value(in: span, of: header), base, record.count)
-                set(field, text: record, from: place.lowerBound, to: place.upperBound, &scratch)
+                Self.set(field, text: record, from: place.lowerBound, to: place.upperBound)
             case .bytes(let offset, let size):
                 for index in 0..<size {
                     let byte = offset + index < record.count ? record[offset + index] : 0
@@ -242,18 +261,14 @@ struct WritingPlan {
     }
 
     /// Up to the first NUL.
-    private func set(
-        _ field: OpaquePointer, text record: UnsafeRawBufferPointer, from start: Int, to end: Int,
-        _ scratch: inout [CChar]
+    private static func set(
+        _ field: OpaquePointer, text record: UnsafeRawBufferPointer, from start: Int, to end: Int
     ) {
-        scratch.removeAll(keepingCapacity: true)
-        if start < end {
-            for byte in record[start..<end] {
-                if byte == 0 { break }
-                scratch.append(CChar(bitPattern: byte))
-            }
-        }
-        scratch.append(0)
-        _ = bt_field_string_set_value(field, scratch)
+        bt_field_string_clear(field)
+        guard start < end, let base = record.baseAddress else { return }
+        let text = base + start
+        let length = memchr(text, 0, end - start).map { UnsafeRawPointer($0) - text } ?? end - start
+        _ = bt_field_string_append_with_length(
+            field, text.assumingMemoryBound(to: CChar.self), UInt64(length))
     }
 }
