@@ -81,6 +81,22 @@ struct DamageTests {
         }
     }
 
+    @Test func `a stream that ends anywhere is survived, and gives no event that was not there`() throws {
+        var generator = SystemRandomNumberGenerator()
+        let seed = UInt64.random(in: .min ... .max, using: &generator)
+        var random = SeededGenerator(seed: seed)
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        let url = URL(filePath: "\(path)/kernel/chan_1")
+        let original = try Data(contentsOf: url)
+        for _ in 0..<20 {
+            try original.prefix(Int.random(in: 0..<original.count, using: &random)).write(to: url)
+            read(path, seed: seed)
+            let events = (try? open(path))?.reduce(0) { $0 + Everything($1).events } ?? 0
+            #expect(events <= 1452, "seed \(seed)")
+        }
+    }
+
     /// Reads as far as it goes; the batches keep their rules whatever the bytes were.
     private func read(_ path: String, seed: UInt64) {
         guard let machines = try? open(path) else { return }

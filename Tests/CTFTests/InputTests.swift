@@ -1,4 +1,5 @@
 import CTF
+import Collector
 import Foundation
 import SessionLog
 import Testing
@@ -59,6 +60,12 @@ struct InputTests {
     @Test func `a guest's clock and thread are found by its events alone`() throws {
         let all = try inputs(Self.host, guests: [.init(name: "web", path: Self.guest)])
         check(all, guest: SourceID(1), thread: 187, offset: 19_787_595_156, within: 20_000)
+    }
+
+    @Test func `a guest's events are placed where its vCPU was in guest mode`() throws {
+        let paths = SessionPaths(path: Self.host, guests: [.init(name: "web", path: Self.guest)])
+        let snapshot = try pipeline(CTFInput(paths)).snapshot()
+        #expect(try #require(snapshot.sources.last?.clock).containment == 1)
     }
 
     /// The true thread comes from the lab's notes. The offset is where the widest band of offsets lies that puts every guest

@@ -108,4 +108,42 @@ struct TraceCompassTests {
             #expect(all.anomalies == [:], "a step back within a stream")
         }
     }
+
+    @Test func `lost events are counted in the packets`() throws {
+        let exported = try Exported()
+        for machine in ["host", "web"] {
+            #expect(exported.metadata[machine]?.contains("events_discarded;") == true)
+        }
+    }
+
+    /// Two hypercalls of a guest: `vmsync_gh_guest` keeps its name and the fields by which the analysis pairs it with the host's.
+    @Test func `a guest that made vmsync's hypercalls is one`() throws {
+        let fields = [
+            EventField(name: "cnt", type: "unsigned int", offset: 8, size: 4, isSigned: false, kind: .integer),
+            EventField(name: "vm_uid", type: "u64", offset: 16, size: 8, isSigned: false, kind: .integer),
+        ]
+        let format = EventFormat(kernelID: 40, system: "vmsync", name: "vmsync_gh_guest", fields: fields, text: "")
+        let machine = ExportedMachine(
+            name: "web", hostname: "web", bootID: "01234567-89ab-cdef-0123-456789abcdef", kernelRelease: "6.1",
+            isHost: false, formats: FormatTable(byteOrder: .native, longSize: 8, formats: [format]))
+        var batch = EventBatch(cpu: 0)
+        for count in [7, 8] as [UInt8] {
+            batch.headers.append(
+                EventHeader(
+                    ticks: TraceTicks(UInt64(count)), offset: UInt32(batch.records.count), length: 24, pid: 1,
+                    typeIndex: 0, flags: 0, preemptCount: 0))
+            batch.records += [40, 0, 0, 0, 1, 0, 0, 0, count, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]
+        }
+        let scratch = try Scratch()
+        let writer = try CTFWriter(
+            directory: "\(scratch.path)/out", machines: [machine],
+            clock: ExportedClock(hostBootID: machine.bootID, epochOffsetNanoseconds: 1_700_000_000_000_000_000))
+        let times = batch.headers.map { HostTime(nanoseconds: Int64($0.ticks.rawValue)) }
+        try writer.append(batch, times: times, range: 0..<2, boundNanoseconds: 0, machine: 0)
+        try writer.finish()
+        let metadata = try String(contentsOfFile: "\(scratch.path)/out/web/metadata", encoding: .utf8)
+        #expect(metadata.contains("name = \"vmsync_gh_guest\";"))
+        let all = Everything(try #require(try open("\(scratch.path)/out").first))
+        #expect(all.lines.map(\.text) == [7, 8].map { "vmsync_gh_guest { cnt = \($0), vm_uid = 9 }" })
+    }
 }
