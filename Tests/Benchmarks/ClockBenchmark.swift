@@ -13,13 +13,13 @@ enum ClockBenchmark {
     }
 
     static func run(_ folder: String) throws {
-        let truth = try placements(of: folder) { _ in true }
+        let truth = try placements(of: recording(folder)) { _ in true }
         guard !truth.isEmpty else {
             print("nothing of a guest with a clock that KVM told is in '\(folder)'")
             return
         }
         for estimators in Estimators.allCases {
-            let placed = try placements(of: folder) { input in
+            let placed = try placements(of: recording(folder)) { input in
                 guard case .record(let record) = input else { return true }
                 switch record {
                 case .clock(let source, _): return source == .host
@@ -43,17 +43,25 @@ enum ClockBenchmark {
         var boundNanoseconds: Int64
     }
 
-    private static func placements(
-        of folder: String, where isTold: (PipelineInput) -> Bool
+    private static func recording(_ folder: String) throws -> RecordedInput {
+        RecordedInput(try LogReader(opening: folder))
+    }
+
+    /// Where the guests' events lie; what the pipeline says of the host's is given to `host`.
+    static func placements(
+        of input: any SessionInput, host: (PlacedBatch) -> Void = { _ in }, where isTold: (PipelineInput) -> Bool
     ) throws -> [Key: Placement] {
-        let reader = RecordedInput(try LogReader(opening: folder))
         var pipeline = CollectorPipeline()
         _ = pipeline.takePlacements()
         var result: [Key: Placement] = [:]
-        while let input = try reader.next() {
+        while let input = try input.next() {
             guard isTold(input) else { continue }
             pipeline.apply(input)
-            for placed in pipeline.takePlacements() where placed.source != .host {
+            for placed in pipeline.takePlacements() {
+                guard placed.source != .host else {
+                    host(placed)
+                    continue
+                }
                 for (header, time) in zip(placed.batch.headers, placed.times) {
                     result[Key(source: placed.source, cpu: placed.batch.cpu, ticks: header.ticks)] = Placement(
                         time: time, boundNanoseconds: placed.boundNanoseconds)
@@ -63,7 +71,7 @@ enum ClockBenchmark {
         return result
     }
 
-    private static func show(_ name: String, _ placed: [Key: Placement], against truth: [Key: Placement]) {
+    static func show(_ name: String, _ placed: [Key: Placement], against truth: [Key: Placement]) {
         for source in Set(truth.keys.map(\.source)).sorted() {
             var errors: [Int64] = []
             var bounds: [Int64] = []
@@ -83,7 +91,7 @@ enum ClockBenchmark {
         }
     }
 
-    private static func distribution(_ values: [Int64]) -> String {
+    static func distribution(_ values: [Int64]) -> String {
         let sorted = values.sorted()
         guard let least = sorted.first, let most = sorted.last else { return "none" }
         func at(_ share: Double) -> Int64 { sorted[Int(Double(sorted.count - 1) * share)] }

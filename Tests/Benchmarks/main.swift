@@ -8,7 +8,7 @@ let usage = """
            tandem-bench recording [--compress] [EVENTS [RECORDING]]
            tandem-bench views
            tandem-bench ctf [EVENTS | DIRECTORY]
-           tandem-bench clock RECORDING
+           tandem-bench clock (RECORDING | HOST.dat GUEST.dat…)
       decode   raw ring-buffer sub-buffers to batches of events
       wire     batches to frames and back
       analyze  batches in merged order to the states of vCPUs; RECORDING as `tandem record` makes them, the demo's by
@@ -18,7 +18,8 @@ let usage = """
       recording  a recording of so many events (100 M): writing it, its size, and how soon any instant of it is found
       ctf      writing and reading CTF beside babeltrace2, on a trace of its own making or one that is there
       views    snapshots to frames of the live view; needs no input
-      clock    how far maps of guests' clocks are off, in a recording whose clocks KVM told
+      clock    how far maps of guests' clocks are off, in a recording whose clocks KVM told; or trace-cmd's own map beside
+               ours, by the times when the vCPUs were in guest mode
 
     FOLDER holds cpuN.raw, and perhaps events/SYSTEM/EVENT/format (otherwise this kernel's) and a trace.dat of the same
     sub-buffers, against which trace-cmd is timed. --record records this machine under load (root; private instance).
@@ -38,6 +39,7 @@ do {
     case "views": ViewsBenchmark.run()
     case "ctf": try CTFBenchmark.run(arguments.dropFirst())
     case "clock" where arguments.count == 2: try ClockBenchmark.run(arguments[1])
+    case "clock" where arguments.count > 2: try ClockComparison.run(arguments.dropFirst())
     default: exitWithUsage()
     }
 } catch {
