@@ -97,6 +97,24 @@ struct DamageTests {
         }
     }
 
+    /// libbabeltrace2 would read on for ever.
+    @Test func `metadata that ends anywhere is one readable message`() throws {
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        let url = URL(filePath: "\(path)/kernel/metadata")
+        let original = try Data(contentsOf: url)
+        // Nothing, a part of the header, all of it, and parts of the content.
+        for count in [1, 36, 37, 38, 1000, original.count / 2] {
+            try original.prefix(count).write(to: url)
+            #expect {
+                _ = try open(path)
+            } throws: { error in
+                let text = "\(error)"
+                return !text.isEmpty && !text.contains("\n")
+            }
+        }
+    }
+
     /// Reads as far as it goes; the batches keep their rules whatever the bytes were.
     private func read(_ path: String, seed: UInt64) {
         guard let machines = try? open(path) else { return }
