@@ -211,7 +211,7 @@ package struct Analyzer: Sendable, Codable {
 
     /// What cannot be known with the events that are there, and why: plain sentences.
     package var limits: [String] {
-        host.limits + [lateHostLimit].compactMap(\.self) + emulationLimits + guests.compactMap(\.limit)
+        host.limits + [lateHostLimit].compactMap(\.self) + emulationLimits + guests.flatMap(\.limits)
     }
 
     /// Traces of a host and its guests that are brought together afterwards seldom begin at the same time. Worth a sentence

@@ -21,10 +21,12 @@ struct ExitCode: Hashable, Sendable, Codable {
     ///
     /// VMX reports the basic reason in the low sixteen bits. Of the flags above it only bit 31, a failed VM entry, makes
     /// it another reason; the rest (bus lock detected, enclave mode) say something besides (Intel SDM 3, 25.9.1).
+    ///
+    /// Any other `isa`, and none at all (0 is what a record without it reads as), is no numbering that has names here.
     init(exitReason: UInt32, isa: UInt64) {
         switch isa {
         case 2: self.init(reason: exitReason, isa: .svm)
-        case 0, 1: self.init(reason: exitReason & 0x8000_ffff, isa: .vmx)
+        case 1: self.init(reason: exitReason & 0x8000_ffff, isa: .vmx)
         default: self.init(reason: exitReason, isa: .none)
         }
     }
@@ -37,7 +39,7 @@ struct ExitCode: Hashable, Sendable, Codable {
         self.init(reason: code == 2 ? exceptionClass & 0x3f : 0x100 | (code & 0xff), isa: .arm64)
     }
 
-    /// The guest asked to sleep: HLT, MWAIT, or arm64's WFI (WFE traps share its class, and wait for an event as well).
+    /// The guest asked to sleep: HLT, MWAIT, or arm64's WFI (a trap of WFE shares its class; `kvm_wfx_arm64` tells).
     var isHalt: Bool {
         switch isa {
         case .vmx: reason == 12 || reason == 36
@@ -52,7 +54,7 @@ struct ExitCode: Hashable, Sendable, Codable {
         switch isa {
         case .vmx:
             let name = ExitReasonNames.vmx[reason & 0xffff] ?? Self.unnamed(reason & 0xffff)
-            return reason & 0x8000_0000 == 0 ? name : name + " FAILED_VMENTRY"
+            return name + flags
         case .svm:
             if (0x40...0x5f).contains(reason) { return "EXCP_\(ExitReasonNames.exception(reason - 0x40))" }
             return ExitReasonNames.svm[reason] ?? Self.unnamed(reason)
@@ -60,6 +62,9 @@ struct ExitCode: Hashable, Sendable, Codable {
         case .none: return Self.unnamed(reason)
         }
     }
+
+    /// What VMX tells besides the basic reason.
+    var flags: String { isa == .vmx && reason & 0x8000_0000 != 0 ? " FAILED_VMENTRY" : "" }
 
     private static func unnamed(_ reason: UInt32) -> String { "reason 0x\(String(reason, radix: 16))" }
 }

@@ -25,6 +25,8 @@ struct GuestBinding: Sendable, Codable {
     private(set) var idleState: IntegerField?
     /// `irq_handler_entry.name`, a `__data_loc` word.
     private(set) var handlerName: IntegerField?
+    /// It is a host itself, and traces what its guests do.
+    private(set) var tellsGuests = false
 
     init() {}
 
@@ -33,6 +35,7 @@ struct GuestBinding: Sendable, Codable {
             let event = Self.event(format)
             return bind(event, format, table.byteOrder) ? event : .other
         }
+        tellsGuests = table.formats.contains { $0.system == "kvm" && ($0.name == "kvm_entry" || $0.name == "kvm_exit") }
     }
 
     private static func event(_ format: EventFormat) -> GuestEvent {

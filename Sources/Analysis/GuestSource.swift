@@ -95,7 +95,14 @@ struct GuestSource: Sendable, Codable {
         return (tid, cpus[cpu].comm.isEmpty ? "tid \(tid)" : cpus[cpu].comm.text)
     }
 
-    var limit: String? {
-        tellsTasks ? nil : "no sched:sched_switch events from \(name): its tasks cannot be known"
+    var limits: [String] {
+        var sentences: [String] = []
+        if !tellsTasks { sentences.append("no sched:sched_switch events from \(name): its tasks cannot be known") }
+        if binding.tellsGuests {
+            sentences.append(
+                "\(name) sends kvm events, of guests of its own: they are recorded and not analyzed; the host sees these "
+                    + "guests as part of \(name)")
+        }
+        return sentences
     }
 }

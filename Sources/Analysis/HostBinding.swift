@@ -5,6 +5,7 @@ enum HostEvent: UInt8, Sendable, Codable {
     case other
     case switched, waking, wakeup, wakeupNew, migrated, processExit, processExec
     case entry, exit, userspaceExit, vcpuWakeup, haltPoll, interruptAccepted, interruptInjected
+    case nestedExitInjected, waitTrapped
 }
 
 /// What the host's events can tell at all, given which of them are bound.
@@ -54,6 +55,12 @@ struct HostBinding: Sendable, Codable {
         let vector: IntegerField
     }
 
+    /// `kvm_nested_vmexit_inject`.
+    struct NestedExit: Sendable, Codable {
+        let reason: IntegerField
+        let isa: IntegerField?
+    }
+
     struct UserspaceExit: Sendable, Codable {
         let reason: IntegerField?
         let error: IntegerField?
@@ -74,6 +81,9 @@ struct HostBinding: Sendable, Codable {
     private(set) var haltPollLimit: IntegerField?
     private(set) var accepted: Interrupt?
     private(set) var injectedVector: IntegerField?
+    private(set) var nestedExit: NestedExit?
+    /// `kvm_wfx_arm64.is_wfe`.
+    private(set) var waitIsWFE: IntegerField?
     private(set) var knowledge = Knowledge()
     /// Events that are there and lack a field that is needed.
     private(set) var unusable: [String] = []
@@ -109,6 +119,8 @@ struct HostBinding: Sendable, Codable {
         // The first without, the second with APICv; `kvm_inj_virq` is silent with APICv.
         case ("kvm", "kvm_apic_accept_irq"), ("kvm", "kvm_apicv_accept_irq"): .interruptAccepted
         case ("kvm", "kvm_inj_virq"): .interruptInjected
+        case ("kvm", "kvm_nested_vmexit_inject"): .nestedExitInjected
+        case ("kvm", "kvm_wfx_arm64"): .waitTrapped
         default: .other
         }
     }
@@ -171,6 +183,12 @@ struct HostBinding: Sendable, Codable {
         case .interruptInjected:
             injectedVector = field("vector") ?? field("irq")
             return injectedVector != nil
+        case .nestedExitInjected:
+            nestedExit = field("exit_code").map { NestedExit(reason: $0, isa: field("isa")) }
+            return nestedExit != nil
+        case .waitTrapped:
+            waitIsWFE = field("is_wfe")
+            return waitIsWFE != nil
         }
     }
 

@@ -24,6 +24,7 @@ struct HostCPU: Sendable, Codable {
     private var sentVector: UInt8 = 0
     private var sentTo: Int32 = -1
     private var sentBy: Int32 = -1
+    private var sentAt = Int64.min
     /// Slices of ready time behind its last event, closed by other CPUs' events while that was `doubtsSince`: whoever was
     /// blamed for them is believed to have had this CPU, and only its next event shows that nothing was lost meanwhile.
     private var doubts: [Doubt] = []
@@ -70,15 +71,17 @@ struct HostCPU: Sendable, Codable {
     mutating func name(_ comm: Comm) { occupant.comm = comm }
 
     /// `thread` put an interrupt into the APIC of the vCPU that KVM calls `kvmID`.
-    mutating func accepted(_ vector: UInt8, for kvmID: Int32, by thread: Int32) {
+    mutating func accepted(_ vector: UInt8, for kvmID: Int32, by thread: Int32, at time: Int64) {
         sentVector = vector
         sentTo = kvmID
         sentBy = thread
+        sentAt = max(time, lastEvent)
     }
 
-    /// The vector with which `thread` wakes that vCPU.
+    /// The vector with which `thread` wakes that vCPU: accepted by the event right before. The event names a number that every
+    /// machine has, so that one which woke nobody must not be kept for another machine's wake-up.
     mutating func takeVector(for kvmID: Int32, by thread: Int32) -> UInt8? {
-        guard sentTo == kvmID, sentBy == thread, kvmID >= 0 else { return nil }
+        guard sentTo == kvmID, sentBy == thread, kvmID >= 0, sentAt == lastEvent else { return nil }
         sentTo = -1
         return sentVector
     }

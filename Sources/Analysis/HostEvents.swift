@@ -18,8 +18,8 @@ extension Analyzer {
             switch event {
             case .other: true
             case .switched: switched(header, records, cpu, time)
-            case .waking: woken(host.waking, header, records, cpu, time)
-            case .wakeup: woken(host.wakeup, header, records, cpu, time)
+            case .waking: woken(host.waking, header, records, cpu, time, isWaker: true)
+            case .wakeup: woken(host.wakeup, header, records, cpu, time, isWaker: false)
             case .wakeupNew: born(header, records, cpu, time)
             case .migrated: migrated(header, records, time)
             case .processExit: ended(host.processExit, header, records, time, isExit: true)
@@ -29,8 +29,10 @@ extension Analyzer {
             case .userspaceExit: returnedToUserspace(header, records, cpu, time)
             case .vcpuWakeup: haltEnded(header, records, cpu, time)
             case .haltPoll: haltPollChanged(header, records, cpu)
-            case .interruptAccepted: interruptAccepted(header, records, cpu)
+            case .interruptAccepted: interruptAccepted(header, records, cpu, time)
             case .interruptInjected: interruptInjected(header, records, cpu)
+            case .nestedExitInjected: nestedExitInjected(header, records, cpu, time)
+            case .waitTrapped: waitTrapped(header, records, cpu, time)
             }
         if !isUnderstood { anomalies.add(.fieldMissing) }
         cpus[cpu].sawEvent(at: time)
@@ -129,7 +131,9 @@ extension Analyzer {
             } else {
                 stopWaiting(leaving, at: time)
                 let isRunnable = fields.meaning.isRunnable(state)
-                vcpus[leaving].switchedOut(isRunnable: isRunnable, on: Int32(cpu), at: time)
+                vcpus[leaving].switchedOut(
+                    isRunnable: isRunnable, isInterruptible: fields.meaning.isInterruptible(state), on: Int32(cpu),
+                    at: time)
                 if isRunnable { startWaiting(leaving, for: Int32(cpu)) }
             }
         }
@@ -145,9 +149,11 @@ extension Analyzer {
     /// `sched_waking` names the CPU where the thread was; `sched_wakeup` the one that was chosen for it.
     ///
     /// A wake-up that finds the thread still on its CPU is not counted: it is about to sleep, and the kernel then either
-    /// lets it go on, or writes `sched_wakeup` when it is really asleep (`try_to_wake_up`).
+    /// lets it go on, or writes `sched_wakeup` when it is really asleep (`try_to_wake_up`). That second event can come from the
+    /// CPU where the thread slept, in the handler of an interrupt between CPUs: only `sched_waking` is the waker's own.
     private mutating func woken(
-        _ fields: HostBinding.Wake?, _ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int, _ time: Int64
+        _ fields: HostBinding.Wake?, _ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int, _ time: Int64,
+        isWaker: Bool
     ) -> Bool {
         guard let fields, let tid = fields.tid.value(in: records, of: header) else { return false }
         let slot = slot(of: Int32(truncatingIfNeeded: tid))
@@ -157,7 +163,8 @@ extension Analyzer {
             if target >= 0 { moveWait(slot, to: target, at: time) }
         } else if vcpus[slot].cpu == VCPU.nowhere {
             if time < vcpus[slot].settled { anomalies.add(.eventMovedUp) }
-            let reason = vcpus[slot].state == .halted ? wakeUpReason(of: slot, header, on: cpu) : .unknown
+            let isHalted = vcpus[slot].state == .halted
+            let reason = isHalted ? wakeUpReason(of: slot, header, on: cpu, isWaker: isWaker) : .unknown
             vcpus[slot].woken(by: reason, at: time)
             startWaiting(slot, for: target >= 0 ? target : vcpus[slot].lastCPU)
         }
@@ -170,7 +177,9 @@ extension Analyzer {
     ) -> Bool {
         guard let tid = host.wakeupNew?.tid.value(in: records, of: header) else { return false }
         let slot = slot(of: Int32(truncatingIfNeeded: tid))
-        guard slot >= 0, vcpus[slot].isSeen else { return woken(host.wakeupNew, header, records, cpu, time) }
+        guard slot >= 0, vcpus[slot].isSeen else {
+            return woken(host.wakeupNew, header, records, cpu, time, isWaker: true)
+        }
         retire(slot, at: time)
         return true
     }
@@ -207,7 +216,7 @@ extension Analyzer {
 
     /// The vCPU whose thread wrote a `kvm` event on `cpu`, adopted when it was not known; nil when there is no room, or
     /// when the event came too late to mean anything.
-    private mutating func vcpu(_ header: EventHeader, kvmID: Int64?, on cpu: Int, at time: Int64) -> Int? {
+    mutating func vcpu(_ header: EventHeader, kvmID: Int64?, on cpu: Int, at time: Int64) -> Int? {
         var slot = Int(cpus[cpu].vcpu)
         let kvmID = kvmID.flatMap { Int32(exactly: $0) } ?? -1
         if slot < 0 || kvmID >= 0 && vcpus[slot].kvmID != kvmID {
@@ -247,7 +256,7 @@ extension Analyzer {
                 exceptionCode: UInt32(truncatingIfNeeded: reason),
                 exceptionClass: UInt32(truncatingIfNeeded: exceptionClass))
         } else {
-            let isa = fields.isa?.value(in: records, of: header) ?? 0
+            let isa = fields.isa?.value(in: records, of: header) ?? Int64(ExitCode.ISA.none.rawValue)
             exit = ExitCode(exitReason: UInt32(truncatingIfNeeded: reason), isa: UInt64(bitPattern: isa))
         }
         guard vcpus[slot].knowsGuestMode else {
@@ -275,16 +284,6 @@ extension Analyzer {
         let reason = host.userspaceExit.reason?.value(in: records, of: header)
         let error = host.userspaceExit.error?.value(in: records, of: header) ?? 0
         vcpus[slot].returnedToUserspace(isHalt: reason == 5 && error >= 0, on: Int32(cpu), at: time)
-        return true
-    }
-
-    /// Where the scheduler's events show when a halt ends, this one has nothing to add.
-    private mutating func haltEnded(
-        _ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int, _ time: Int64
-    ) -> Bool {
-        guard let waited = host.wakeupWaited?.value(in: records, of: header) else { return false }
-        guard !host.knowledge.scheduling, let slot = vcpu(header, kvmID: nil, on: cpu, at: time) else { return true }
-        vcpus[slot].haltEnded(waited: waited != 0, on: Int32(cpu), at: time)
         return true
     }
 }

@@ -40,6 +40,9 @@ struct PreviousState: Sendable, Codable {
 
     func isRunnable(_ state: Int64) -> Bool { state == 0 || state & preemptedBit != 0 }
 
+    /// `S` and nothing else (`TASK_INTERRUPTIBLE`, 1 in every kernel).
+    func isInterruptible(_ state: Int64) -> Bool { state & 1 != 0 }
+
     func isDead(_ state: Int64) -> Bool { state & deadBits != 0 }
 }
 

@@ -58,11 +58,16 @@ extension Analyzer {
         }
     }
 
-    /// By the host's own `kvm_exit` format, else by the kernel's headers.
+    /// By the host's own `kvm_exit` format, else by the kernel's headers. A format whose only table holds for every `isa` names
+    /// exits of an unknown one, too.
     func exitName(_ exit: ExitCode) -> String {
         switch exit.isa {
-        case .vmx, .svm: exitReasonName.name(UInt64(exit.reason), UInt64(exit.isa.rawValue)) ?? exit.name
-        case .arm64, .none: exit.name
+        case .vmx:
+            // The format's table has the basic reason; what else is in it, its text prints behind.
+            let name = exitReasonName.name(UInt64(exit.reason & 0xffff), UInt64(exit.isa.rawValue))
+            return name.map { $0 + exit.flags } ?? exit.name
+        case .svm, .none: return exitReasonName.name(UInt64(exit.reason), UInt64(exit.isa.rawValue)) ?? exit.name
+        case .arm64: return exit.name
         }
     }
 

@@ -87,8 +87,12 @@ struct VCPU: Sendable, Codable {
     /// Time halted or polling since the guest asked for it, and what ends it when that is told first.
     private var halted: Int64 = 0
     private var wakeUpReason = WakeUps.Reason.unknown
+    /// The guest asked to sleep, and its thread has neither slept nor come back yet: it polls, unless KVM's limit for that is 0.
+    private var isHaltOpen = false
+    /// How long the present exit was handled can be told: what of a halt is sleep cannot, without scheduler events.
+    private var knowsHandling = false
     private(set) var readyInterval: UInt32 = 0
-    private var containment = Containment()
+    var containment = Containment()
     private(set) var unknownCause = UnknownCause.unheard
     var intervals = IntervalList(isOn: false)
     var causes = Causality.Pending()
@@ -96,12 +100,12 @@ struct VCPU: Sendable, Codable {
     // MARK: The guest's tasks
 
     /// What it does while one guest task is current; at work as long as an agent tells of tasks.
-    private(set) var overlay: Overlay
-    private(set) var followsTasks = false
+    var overlay: Overlay
+    var followsTasks = false
     /// `running` and `on_cpu` time of tasks that left.
-    private(set) var guestRunning = GuestRunning()
+    var guestRunning = GuestRunning()
     /// Whether its guest has the idle task current on it; nil when that is not known.
-    private(set) var guestIsIdle: Bool?
+    var guestIsIdle: Bool?
 
     init(serial: UInt32, tid: Int32, machine: UInt32, comm: Comm, since: Int64, knowsGuestMode: Bool) {
         self.serial = serial
@@ -137,18 +141,20 @@ struct VCPU: Sendable, Codable {
         let anomaly: Anomaly? = guestMode == .inside ? .entryWithoutExit : nil
         guestMode = .inside
         place(on: cpu)
-        let isPollEnd = outside == .polling && state != .unknown
+        let isPollEnd = isHaltOpen && state != .unknown
         move(to: .running, at: time)
         if isPollEnd { wakeUps.ended(by: .unknown, after: halted, slept: false) }
-        exits.handled(currentExit, in: handling, since: exitSince)
+        if knowsHandling { exits.handled(currentExit, in: handling, since: exitSince) }
         currentExit = ExitTable.noRow
         outside = .hypervisor
         sleepMeaning = .unknown
+        isHaltOpen = false
         return anomaly
     }
 
-    /// `kvm_exit`. After HLT the thread polls for a while before it sleeps (`kvm_vcpu_halt`). Without scheduler events the
-    /// end of the polling cannot be seen; as most halts do sleep, all of it then counts as halted.
+    /// `kvm_exit`. After HLT the thread polls for a while before it sleeps (`kvm_vcpu_halt`), unless its limit for that is
+    /// known to be 0. Without scheduler events the end of the polling cannot be seen; as most halts do sleep, all of it then
+    /// counts as halted.
     mutating func exited(
         _ exit: ExitCode, on cpu: Int32, at time: Int64, knowsScheduling: Bool
     ) -> Anomaly? {
@@ -156,18 +162,45 @@ struct VCPU: Sendable, Codable {
         guestMode = .outside
         place(on: cpu)
         let isHalt = exit.isHalt
-        outside = isHalt && knowsScheduling ? .polling : .hypervisor
+        outside = isHalt && knowsScheduling && haltPollLimit != 0 ? .polling : .hypervisor
         sleepMeaning = isHalt ? .halted : .blocked
         move(to: isHalt && !knowsScheduling ? .halted : outside, at: time)
         containment.leftGuest(at: since)
         currentExit = exits.count(exit)
         exitSince = since
         handling = 0
+        isHaltOpen = isHalt && knowsScheduling
+        knowsHandling = !isHalt || knowsScheduling
         if isHalt {
             halted = 0
             wakeUps.close()
         }
         return anomaly
+    }
+
+    /// The exit that looked like a halt is none: `kvm_nested_vmexit_inject` hands a nested guest's HLT over to the hypervisor
+    /// in this guest, which goes on (`nested_vmx_vmexit`, `nested_svm_vmexit`); `kvm_wfx_arm64` tells that it was WFE, for
+    /// which KVM only yields the CPU (`kvm_handle_wfx`). The open interval changes its name as a whole.
+    mutating func haltRefused(on cpu: Int32, at time: Int64) {
+        place(on: cpu)
+        guard sleepMeaning == .halted else { return }
+        if state == .polling || state == .halted { state = .hypervisor }
+        if outside == .polling { outside = .hypervisor }
+        sleepMeaning = .blocked
+        isHaltOpen = false
+        // Of a halt without scheduler events, all was hypervisor then.
+        knowsHandling = true
+    }
+
+    /// `kvm_nested_vmexit_inject` of something else, while the thread polled for a nested guest that its own hypervisor lets
+    /// halt: that is what ended the poll.
+    mutating func haltInterrupted(on cpu: Int32, at time: Int64) {
+        place(on: cpu)
+        guard isHaltOpen, state == .polling || state == .hypervisor else { return }
+        outside = .hypervisor
+        move(to: .hypervisor, at: time)
+        wakeUps.ended(by: .unknown, after: halted, slept: false)
+        isHaltOpen = false
     }
 
     /// An exit of a vCPU whose guest mode cannot be followed because entries are not traced: only counted.
@@ -179,6 +212,7 @@ struct VCPU: Sendable, Codable {
         guestMode = .outside
         place(on: cpu)
         outside = .userspace
+        isHaltOpen = false
         sleepMeaning = isHalt ? .halted : .blocked
         move(to: .userspace, at: time)
     }
@@ -189,6 +223,7 @@ struct VCPU: Sendable, Codable {
         place(on: cpu)
         guard state == .halted else { return }
         if !waited { state = .polling }
+        knowsHandling = !waited
         move(to: .hypervisor, at: time)
         if !waited { wakeUps.ended(by: .unknown, after: halted, slept: false) }
     }
@@ -196,7 +231,10 @@ struct VCPU: Sendable, Codable {
     // MARK: Inputs from the scheduler
 
     /// `sched_switch` away from this thread, which is still runnable or went to sleep.
-    mutating func switchedOut(isRunnable: Bool, on cpu: Int32, at time: Int64) {
+    ///
+    /// KVM halts interruptibly (`kvm_vcpu_block`), and a VMM that sleeps for its guest waits so too: another sleep, for memory
+    /// or a lock, is none that the guest asked for, whatever the last exit was.
+    mutating func switchedOut(isRunnable: Bool, isInterruptible: Bool, on cpu: Int32, at time: Int64) {
         place(on: cpu)
         self.cpu = Self.nowhere
         // KVM can write kvm_exit after it enabled preemption again (`svm_handle_exit` in Linux 6.1): a thread may lose
@@ -206,8 +244,11 @@ struct VCPU: Sendable, Codable {
             readyInterval &+= 1
             move(to: .preempted, at: time)
         } else {
-            move(to: sleepMeaning, at: time, cause: .unexplainedSleep)
-            if state == .halted, outside == .polling { outside = .hypervisor }
+            move(to: isInterruptible ? sleepMeaning : .blocked, at: time, cause: .unexplainedSleep)
+            if state == .halted, isHaltOpen {
+                outside = .hypervisor
+                isHaltOpen = false
+            }
         }
     }
 
@@ -284,46 +325,10 @@ struct VCPU: Sendable, Codable {
         culprits = CulpritTable()
     }
 
-    /// A guest event of this vCPU.
-    mutating func guestEvent(at time: Int64, boundNanoseconds: Int64) {
-        switch state {
-        case .running, .onCPU, .unknown: containment.inside(at: time)
-        case .hypervisor, .userspace, .polling, .preempted, .waking, .halted, .blocked:
-            containment.outside(at: time, boundNanoseconds: boundNanoseconds)
-        }
-    }
-
-    /// How many guest events were proved to lie outside of guest mode, since the last time this was asked.
-    mutating func takeEventsOutside() -> UInt64 { containment.takeProved() }
-
-    // MARK: Inputs from the guest's scheduler
-
-    /// An agent tells of the guest's tasks from now on, or ceased to.
-    mutating func follow(tasks isFollowed: Bool, from time: Int64) {
-        guestIsIdle = nil
-        guard isFollowed != followsTasks else { return }
-        followsTasks = isFollowed
-        overlay = Overlay(since: max(time, settled))
-    }
-
-    /// The guest switches tasks, or it is not known any more which one is current. `overlay` then holds what this vCPU did
-    /// while the former one was, until `beginTask`.
-    mutating func endTask(_ kind: GuestRunning.Kind, at time: Int64, boundNanoseconds: Int64) {
-        guard followsTasks else { return }
-        overlay.switched(in: state, at: time, exit: exits.exit(of: currentExit), bound: boundNanoseconds)
-        guestRunning.add(overlay, of: kind)
-        guestRunning.switched(at: time, boundNanoseconds: boundNanoseconds)
-    }
-
-    /// The next task is current from here on; nil when it is not known which.
-    mutating func beginTask(isIdle: Bool?) {
-        guestIsIdle = isIdle
-        if followsTasks { overlay.begin() }
-    }
-
     private mutating func forget() {
         cpu = Self.nowhere
         guestMode = .unknown
+        isHaltOpen = false
         currentExit = ExitTable.noRow
         (outside, sleepMeaning) = Self.assumption(knowsGuestMode)
     }

@@ -8,17 +8,25 @@ import TraceModel
 /// interrupt that the guest itself reports (GuestEvents.swift).
 ///
 /// An accepted interrupt (`kvm_apic_accept_irq`, `kvm_apicv_accept_irq`) goes right before the wake-up that it causes, in
-/// the same thread; only the emulated timer's is accepted by the vCPU itself after it was woken.
+/// the same thread; only the emulated timer's is accepted by the vCPU itself after it was woken. So an interrupt handler
+/// that accepts one first is not the timer's: an assigned device's (`irqfd_wakeup`), or a posted one. Of a device whose posted
+/// interrupts wake the vCPU without KVM (`pi_wakeup_handler`) no host event tells: that is taken for the timer until the
+/// guest says better.
 extension Analyzer {
     /// `TRACE_FLAG_HARDIRQ` of `common_flags` (include/linux/trace_events.h).
     private static let hardIRQ: UInt8 = 0x08
 
     /// The reason for which the halted vCPU in `slot` is woken by the event in `header` on `cpu`.
-    mutating func wakeUpReason(of slot: Int, _ header: EventHeader, on cpu: Int) -> WakeUps.Reason {
+    mutating func wakeUpReason(
+        of slot: Int, _ header: EventHeader, on cpu: Int, isWaker: Bool
+    ) -> WakeUps.Reason {
         checkHaltedTask(of: slot, wokenOn: cpu)
-        let context = context(header, on: cpu, waking: slot)
         let machine = vcpus[slot].machine
-        guard let vector = cpus[cpu].takeVector(for: vcpus[slot].kvmID, by: header.pid) else { return context }
+        let vector = cpus[cpu].takeVector(for: vcpus[slot].kvmID, by: header.pid)
+        let isInterrupt = header.flags & Self.hardIRQ != 0
+        if isInterrupt, isWaker, vector == nil { return .timer }
+        let context = isInterrupt ? .unknown : context(header, on: cpu, waking: slot)
+        guard let vector else { return context }
         if context != .unknown {
             machines[machine]?.vectors.teach(vector, context)
             return context
@@ -26,9 +34,9 @@ extension Analyzer {
         return machines[machine]?.vectors[vector] ?? .unknown
     }
 
+    /// What the thread that wakes the vCPU says.
     @inline(__always)
     private func context(_ header: EventHeader, on cpu: Int, waking slot: Int) -> WakeUps.Reason {
-        if header.flags & Self.hardIRQ != 0 { return .timer }
         let waker = Int(cpus[cpu].vcpu)
         if waker >= 0 { return vcpus[waker].machine == vcpus[slot].machine ? .ipi : .unknown }
         guard cpus[cpu].tid == header.pid else { return .unknown }
@@ -60,7 +68,9 @@ extension Analyzer {
 
     // MARK: Events
 
-    mutating func interruptAccepted(_ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int) -> Bool {
+    mutating func interruptAccepted(
+        _ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int, _ time: Int64
+    ) -> Bool {
         guard let fields = host.accepted, let target = fields.kvmID.value(in: records, of: header),
             let vector = fields.vector.value(in: records, of: header)
         else { return false }
@@ -71,7 +81,7 @@ extension Analyzer {
             let reason = vcpus[own].wakeUps.openReason
             if reason == .timer || reason == .unknown { reached(own, UInt8(truncatingIfNeeded: vector)) }
         } else {
-            cpus[cpu].accepted(UInt8(truncatingIfNeeded: vector), for: kvmID, by: header.pid)
+            cpus[cpu].accepted(UInt8(truncatingIfNeeded: vector), for: kvmID, by: header.pid, at: time)
         }
         return true
     }

@@ -57,7 +57,7 @@ package struct SessionOptions: Sendable {
         ("sched:sched_process_exit", true), ("kvm:kvm_entry", true), ("kvm:kvm_exit", true),
         ("kvm:kvm_userspace_exit", true), ("kvm:kvm_vcpu_wakeup", true), ("kvm:kvm_write_tsc_offset", true),
         ("kvm:kvm_halt_poll_ns", true), ("kvm:kvm_apic_accept_irq", true), ("kvm:kvm_apicv_accept_irq", true),
-        ("kvm:kvm_update_master_clock", true),
+        ("kvm:kvm_nested_vmexit_inject", true), ("kvm:kvm_wfx_arm64", true), ("kvm:kvm_update_master_clock", true),
     ]
 
     package static let defaultGuestEvents = [

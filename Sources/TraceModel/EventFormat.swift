@@ -154,9 +154,9 @@ package struct CommField: Hashable, Sendable, Codable {
 
     /// Nil unless the field is a character array of at least sixteen bytes (`TASK_COMM_LEN`, include/linux/sched.h).
     package init?(_ name: String, of format: EventFormat) {
-        guard let field = format.field(name), field.kind == .text, field.size >= 16, field.offset < 1 << 16 else {
-            return nil
-        }
+        guard let field = format.field(name), field.kind == .text, field.size >= 16,
+            (0..<1 << 16).contains(field.offset)
+        else { return nil }
         self.offset = Int32(field.offset)
     }
 

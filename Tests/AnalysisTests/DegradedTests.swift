@@ -41,6 +41,8 @@ struct DegradedTests {
             [31: "unknown 0, running 10, hypervisor 20, running 30, halted 40, running 70, hypervisor 80"],
             without: ["sched_switch"])
         #expect(try teller.vcpu(31).migrations == 1)
+        // How long KVM was at work before and after the sleep, no event told.
+        #expect(try teller.vcpu(31).exits.first { $0.reason == "HLT" }?.handling == nil)
         #expect(teller.analyzer.anomalies.nonZero.isEmpty)
         #expect(teller.analyzer.limits.contains { $0.hasPrefix("no sched:sched_switch events on the host") })
         let cpu = try #require(teller.analyzer.snapshot().host.cpus.first)

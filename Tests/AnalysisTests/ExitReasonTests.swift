@@ -10,7 +10,7 @@ struct ExitReasonTests {
         (1, 52, "PREEMPTION_TIMER"), (1, 75, "NOTIFY"), (1, 0x123, "reason 0x123"),
         (1, 0x8000_0021, "INVALID_STATE FAILED_VMENTRY"), (1, 0x0400_000c, "HLT"), (2, 0x78, "HLT"),
         (2, 0x60, "INTR"), (2, 0x4e, "EXCP_PF"), (2, 0x400, "NPF"), (2, 0x8000_0001, "VMGEXIT_MMIO_READ"),
-        (2, 0xffff_ffff, "ERR"), (2, 0x999, "reason 0x999"), (9, 12, "reason 0xc"),
+        (2, 0xffff_ffff, "ERR"), (2, 0x999, "reason 0x999"), (9, 12, "reason 0xc"), (0, 12, "reason 0xc"),
     ])
     func `reasons have the names of the kernel's headers`(isa: Int64, reason: Int64, name: String) throws {
         #expect(try names(check([(0, 10, .exit(31, reason, isa: isa))], [:])) == [name])
@@ -26,6 +26,32 @@ struct ExitReasonTests {
         #expect(try names(teller) == ["npf", "HLT"])
     }
 
+    @Test
+    func `a failed entry is another reason than the exit whose number it has, whoever names them`() throws {
+        var teller = Teller()
+        teller.analyzer.bind(.host, name: "host", formats: teller.table) { reason, _ in
+            reason == 33 ? "INVALID_STATE" : nil
+        }
+        teller.tell([
+            (0, 10, .exit(31, 33)), (0, 20, .entry(31)), (0, 25, .exit(31, 0x8000_0021)), (0, 30, .entry(31)),
+        ])
+        #expect(try names(teller) == ["INVALID_STATE", "INVALID_STATE FAILED_VMENTRY"])
+    }
+
+    @Test
+    func `where no isa is told no numbering is guessed, and a table that holds for all serves`() throws {
+        let exit = EventFormat(
+            kernelID: 103, system: "kvm", name: "kvm_exit",
+            fields: [KernelFormats.unsigned("exit_reason", 8), KernelFormats.unsigned("vcpu_id", 56)], text: "")
+        for (named, name) in [(nil, "reason 0xc"), ("hlt", "hlt")] as [(String?, String)] {
+            var teller = Teller([KernelFormats.entry, exit, KernelFormats.switched])
+            teller.analyzer.bind(.host, name: "host", formats: teller.table) { _, isa in isa == 0 ? named : nil }
+            teller.tell([(0, 10, .exit(31, 12))])
+            #expect(try names(teller) == [name])
+            #expect(try teller.vcpu(31).state.state == .hypervisor)
+        }
+    }
+
     @Test(arguments: [(Int64(2), Int64(0x24), "DABT_LOW"), (0, 0, "IRQ"), (2, 0x01, "WFx"), (2, 0x02, "reason 0x2")])
     func `arm64 has exception classes and codes`(code: Int64, exceptionClass: Int64, name: String) throws {
         var teller = Teller([KernelFormats.armEntry, KernelFormats.armExit, KernelFormats.switched])
@@ -38,6 +64,23 @@ struct ExitReasonTests {
         #expect(try names(teller) == [name])
         #expect(try teller.vcpu(31).vcpu == nil)
         #expect(try teller.vcpu(31).state.state == (name == "WFx" ? .polling : .hypervisor))
+    }
+
+    @Test(arguments: [(false, VCPUState.polling, UInt64(1)), (true, .hypervisor, 0)])
+    func `arm64 halts for WFI, and yields for WFE`(isWFE: Bool, state: VCPUState, polled: UInt64) throws {
+        var teller = Teller([
+            KernelFormats.armEntry, KernelFormats.armExit, KernelFormats.armWait, KernelFormats.switched,
+        ])
+        var batch = EventBatch(cpu: 0)
+        batch.append("kvm_entry", of: teller.table, pid: 31)
+        batch.append("kvm_exit", of: teller.table, pid: 31, ["ret": 2, "esr_ec": 1])
+        teller.analyzer.apply(
+            batch, times: [HostTime(nanoseconds: 5), HostTime(nanoseconds: 9)], range: 0..<2, source: .host,
+            boundNanoseconds: 0)
+        teller.tell([(0, 10, .waitTrapped(31, isWFE: isWFE))])
+        #expect(try teller.vcpu(31).state.state == state)
+        teller.tell([(0, 20, .entry(31))])
+        #expect(try teller.vcpu(31).halts.polled == polled)
     }
 
     @Test

@@ -112,9 +112,11 @@ struct SessionTests {
         #expect(guests[1].vcpus[0].times[.running] == 60)
     }
 
+    // MARK: Nested
+
+    /// L1 is traced: it sees its own vCPUs as threads like any other, and L2's guest mode by VMRESUME's twin events.
     @Test
     func `nested: the kvm events of the traced kernel describe the guests one layer up`() throws {
-        // L1 is traced: it sees its own vCPUs as threads like any other, and L2's guest mode by VMRESUME's twin events.
         let teller = check(
             [
                 (0, 1, .switched(0, 31)), (0, 5, .entry(31)), (0, 20, .exit(31, 0x78, isa: 2)),
@@ -123,5 +125,50 @@ struct SessionTests {
             ],
             [31: "unknown 0, hypervisor 1, running 5, polling 20, halted 25, waking 60, hypervisor 62, running 65"])
         #expect(try teller.vcpu(31).exits.map(\.reason) == ["HLT"])
+    }
+
+    /// L0 is traced. Its hypervisor inside wants to see HLT: L1 goes on, and nobody halts.
+    @Test(arguments: [Set<String>(), ["sched"]])
+    func `nested: an exit of L2 that its own hypervisor handles is no halt`(missing: Set<String>) throws {
+        let steps: [Step] = [
+            (0, 1, .switched(0, 31)), (0, 5, .entry(31)), (0, 20, .exit(31, 0x78, isa: 2)),
+            (0, 23, .nestedInjected(31, 0x78)), (0, 25, .entry(31)), (0, 40, .exit(31, 0x78, isa: 2)),
+            (0, 42, .nestedInjected(31, 0x78)), (0, 44, .switched(31, 0, state: 1)), (0, 60, .waking(31)),
+            (0, 62, .switched(0, 31)), (0, 65, .entry(31)),
+        ]
+        let first = missing.isEmpty ? "unknown 0, hypervisor 1, " : "unknown 0, "
+        let sleep = missing.isEmpty ? "blocked 44, waking 60, hypervisor 62, " : ""
+        let teller = check(
+            steps, [31: first + "running 5, hypervisor 20, running 25, hypervisor 40, " + sleep + "running 65"],
+            without: missing)
+        let vcpu = try teller.vcpu(31)
+        #expect(vcpu.halts == Snapshot.Halts(polled: 0, slept: 0))
+        #expect(vcpu.wakeUpReasons.isEmpty)
+        #expect(vcpu.exits.first?.handling?.count == 2)
+    }
+
+    /// L1 lets L2 halt: L0 halts the vCPU for it, and what ends that is handed to L1.
+    @Test
+    func `nested: a halt that L0 serves is one, however it ends`() throws {
+        let teller = check(
+            [
+                (0, 1, .switched(0, 31)), (0, 5, .entry(31)), (0, 20, .exit(31, 0x78, isa: 2)),
+                (0, 30, .nestedInjected(31, 0x60)), (0, 35, .entry(31)), (0, 40, .exit(31, 0x78, isa: 2)),
+                (0, 45, .switched(31, 0, state: 1)), (0, 60, .waking(31)), (0, 62, .switched(0, 31)),
+                (0, 63, .nestedInjected(31, 0x60)), (0, 65, .entry(31)),
+            ],
+            [
+                31: "unknown 0, hypervisor 1, running 5, polling 20, hypervisor 30, running 35, polling 40, halted 45, "
+                    + "waking 60, hypervisor 62, running 65"
+            ])
+        #expect(try teller.vcpu(31).halts == Snapshot.Halts(polled: 1, slept: 1))
+    }
+
+    @Test
+    func `nested: that a guest has guests of its own is said`() {
+        var teller = Teller()
+        teller.analyzer.bind(
+            SourceID(1), name: "l1", formats: KernelFormats.table(KernelFormats.guest + KernelFormats.kvm))
+        #expect(teller.analyzer.limits.contains { $0.hasPrefix("l1 sends kvm events") })
     }
 }

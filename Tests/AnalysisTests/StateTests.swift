@@ -322,4 +322,36 @@ struct StateTests {
         #expect(cpu.unknownNanoseconds == 10)
         #expect(cpu.busyNanoseconds == 20 + 30)
     }
+
+    @Test
+    func `an uninterruptible sleep after HLT is blocked: KVM halts interruptibly`() throws {
+        let teller = check(
+            [
+                (0, 1, .switched(0, 31)), (0, 5, .entry(31)), (0, 20, .exit(31, hlt)),
+                (0, 25, .switched(31, 0, state: 1)), (0, 60, .waking(31)), (0, 62, .switched(0, 31)),
+                (0, 64, .switched(31, 0, state: 2)), (0, 80, .waking(31)), (0, 82, .switched(0, 31)),
+                (0, 85, .entry(31)),
+            ],
+            [
+                31: "unknown 0, hypervisor 1, running 5, polling 20, halted 25, waking 60, hypervisor 62, blocked 64, "
+                    + "waking 80, hypervisor 82, running 85"
+            ])
+        #expect(try teller.vcpu(31).halts.slept == 1)
+    }
+
+    @Test
+    func `a vCPU whose polling limit is 0 does not poll`() throws {
+        let teller = check(
+            [
+                (0, 1, .switched(0, 31)), (0, 5, .entry(31)), (0, 10, .haltPoll(31, new: 0)), (0, 20, .exit(31, hlt)),
+                (0, 25, .switched(31, 0, state: 1)), (0, 60, .waking(31)), (0, 62, .switched(0, 31)),
+                (0, 65, .entry(31)), (0, 70, .exit(31, hlt)), (0, 75, .entry(31)),
+            ],
+            [
+                31:
+                    "unknown 0, hypervisor 1, running 5, hypervisor 20, halted 25, waking 60, hypervisor 62, running 65, "
+                    + "hypervisor 70, running 75"
+            ])
+        #expect(try teller.vcpu(31).halts == Snapshot.Halts(polled: 1, slept: 1, pollLimitNanoseconds: 0))
+    }
 }

@@ -33,6 +33,39 @@ struct WakeUpTests {
         #expect(vcpu.wakeUpLatency?.maximumAtNanoseconds == 130)
     }
 
+    /// The waker found the thread still on its CPU; that CPU then wakes it in the handler of the waker's interrupt.
+    @Test
+    func `a wake-up that an interrupt between CPUs completes is not the timer's`() throws {
+        try check(
+            halt(from: 10) + [(1, 19, .waking(31)), (0, 25, .wakeupInInterrupt(31))] + resume(at: 70), [.unknown: 1])
+    }
+
+    @Test
+    func `an interrupt handler that accepts an interrupt first is a device's, and teaches no timer`() throws {
+        func device(from time: Int64) -> [Step] {
+            halt(from: time) + [
+                (0, time + 49, .accepted(vcpu: 0, vector: 37)), (0, time + 50, .wakingInInterrupt(31)),
+            ] + resume(at: time + 60)
+        }
+        try check(device(from: 10) + device(from: 100), [.unknown: 2])
+        let told: [Step] =
+            halt(from: 200) + [
+                (1, 250, .switched(0, 29)), (1, 255, .accepted(vcpu: 0, vector: 37)), (1, 260, .waking(31)),
+            ] + resume(at: 270)
+        try check(device(from: 10) + told + device(from: 300), [.unknown: 1, .disk: 2])
+    }
+
+    /// Every machine has a vCPU 0, and every CPU an idle task.
+    @Test
+    func `a vector that woke nobody is not kept for another machine's wake-up`() throws {
+        let others: [Step] = [
+            (0, 0, .identified(machine("db", pid: 49, threads: [51]))), (2, 30, .switched(0, 900)),
+            (2, 31, .switched(900, 0)), (2, 32, .accepted(vcpu: 0, vector: 37)), (2, 33, .switched(0, 900)),
+            (2, 34, .switched(900, 0)),
+        ]
+        try check(others + halt(from: 40) + [(2, 90, .wakingInInterrupt(31))] + resume(at: 100), [.timer: 1])
+    }
+
     @Test
     func `another vCPU of the machine sends an IPI`() throws {
         try check(

@@ -22,6 +22,8 @@ struct Oracle {
         var exitNumber: Int?
         /// The CPU for which a ready thread waits.
         var queue: Int?
+        /// The guest asked to sleep, and its thread has not slept yet.
+        var isHalting: Bool
     }
 
     /// One vCPU, as `Analyzer` should see it.
@@ -163,7 +165,8 @@ struct Oracle {
                 if let next, next != .unknown { figures.slept += 1 }
                 isHaltOpen = false
             case .polling: isHaltOpen = true
-            case .running, .hypervisor, .userspace, .blocked, .onCPU, .unknown: break
+            case .hypervisor: isHaltOpen = span.isHalting
+            case .running, .userspace, .blocked, .onCPU, .unknown: break
             }
             if let number = span.exitNumber, let exit = span.exit {
                 if handling?.number != number { handling = (exit, number, 0) }
@@ -177,7 +180,7 @@ struct Oracle {
             if span.state == .running {
                 if isHaltOpen { figures.polled += 1 }
                 isHaltOpen = false
-            } else if span.state == .unknown || span.state == .userspace || span.state == .hypervisor {
+            } else if span.state == .unknown || span.state == .userspace {
                 isHaltOpen = false
             }
             index += 1

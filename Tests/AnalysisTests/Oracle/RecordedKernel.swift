@@ -88,6 +88,7 @@ private struct EventReader {
         case "kvm:kvm_exit": return .exit(header.pid, value("exit_reason"), isa: value("isa"), vcpu: value("vcpu_id"))
         case "kvm:kvm_userspace_exit":
             return .userspaceExit(header.pid, reason: value("reason"), errno: value("errno"))
+        case "kvm:kvm_halt_poll_ns": return .haltPoll(header.pid, new: value("new"))
         case "sched:sched_process_exit": return .ended(thread("pid"))
         default: return .other(header.pid)
         }

@@ -27,6 +27,8 @@ struct ThreadStory {
         var exit: Int64?
         var exitNumber: Int?
         var queue: Int?
+        /// The guest asked to sleep, and its thread has not slept yet.
+        var isHalting: Bool
     }
 
     let tid: Int32
@@ -39,6 +41,8 @@ struct ThreadStory {
     private var sleep = VCPUState.unknown
     private var exit: Int64?
     private var exitNumber = 0
+    private var isHalting = false
+    private var pollLimit: Int64?
     private(set) var preemptions: UInt64 = 0
     private(set) var wakeups: UInt64 = 0
     /// The last event of each CPU, and when it last had another thread: there, what it is to blame for is settled.
@@ -48,14 +52,16 @@ struct ThreadStory {
 
     init(tid: Int32, start: Int64) {
         self.tid = tid
-        chapters = [Chapter(at: start, state: .unknown)]
+        chapters = [Chapter(at: start, state: .unknown, isHalting: false)]
     }
 
     private var state: VCPUState { chapters[chapters.count - 1].state }
 
     private mutating func begin(_ state: VCPUState, at time: Int64, queue: Int? = nil) {
         chapters.append(
-            Chapter(at: time, state: state, exit: exit, exitNumber: exit == nil ? nil : exitNumber, queue: queue))
+            Chapter(
+                at: time, state: state, exit: exit, exitNumber: exit == nil ? nil : exitNumber, queue: queue,
+                isHalting: isHalting))
     }
 
     /// Events of `cpu` are missing since its last one. Only a thread that is known to be on another CPU cannot have been
@@ -73,6 +79,7 @@ struct ThreadStory {
         outside = .hypervisor
         sleep = .unknown
         exit = nil
+        isHalting = false
         begin(.unknown, at: max(time ?? .min, settled))
     }
 
@@ -99,7 +106,7 @@ struct ThreadStory {
         }
         switch step.happening {
         case .switched(let previous, let next, let previousState):
-            if previous == tid { switchedOut(step, isRunnable: previousState == 0 || previousState & 0x100 != 0) }
+            if previous == tid { switchedOut(step, previousState) }
             if next == tid {
                 if let position { loseSight(since: lastEvents[position]) }
                 position = step.cpu
@@ -119,18 +126,22 @@ struct ThreadStory {
             outside = .hypervisor
             sleep = .unknown
             exit = nil
+            isHalting = false
             begin(.running, at: step.at)
         case .exit(tid, let reason, let isa, _):
             let isHalt = isa == 2 ? reason == 0x78 : reason == 12
-            outside = isHalt ? .polling : .hypervisor
+            outside = isHalt && pollLimit != 0 ? .polling : .hypervisor
             sleep = isHalt ? .halted : .blocked
+            isHalting = isHalt
             exit = reason
             exitNumber += 1
             begin(outside, at: step.at)
         case .userspaceExit(tid, let reason, let errno):
             outside = .userspace
+            isHalting = false
             sleep = reason == 5 && errno >= 0 ? .halted : .blocked
             begin(.userspace, at: step.at)
+        case .haltPoll(tid, let new): pollLimit = new
         default: break
         }
     }
@@ -139,15 +150,19 @@ struct ThreadStory {
         if chapters[chapters.count - 1].queue != queue { begin(state, at: time, queue: queue) }
     }
 
-    private mutating func switchedOut(_ step: Observation, isRunnable: Bool) {
+    private mutating func switchedOut(_ step: Observation, _ previousState: Int64) {
         position = nil
-        if isRunnable {
+        if previousState == 0 || previousState & 0x100 != 0 {
             preemptions += 1
             begin(.preempted, at: step.at, queue: step.cpu)
         } else {
-            begin(sleep, at: step.at)
+            // KVM halts interruptibly; who waits for memory or a lock does not halt, whatever the last exit was.
+            begin(previousState & 1 == 0 ? .blocked : sleep, at: step.at)
             // After halted it is in the hypervisor until the next entry.
-            if sleep == .halted, outside == .polling { outside = .hypervisor }
+            if state == .halted {
+                isHalting = false
+                if outside == .polling { outside = .hypervisor }
+            }
         }
     }
 
@@ -157,7 +172,7 @@ struct ThreadStory {
             let next = index + 1 < chapters.count ? chapters[index + 1].at : max(end, chapter.at)
             return Oracle.StateSpan(
                 span: Oracle.Span(start: chapter.at, end: next), state: chapter.state, exit: chapter.exit,
-                exitNumber: chapter.exitNumber, queue: chapter.queue)
+                exitNumber: chapter.exitNumber, queue: chapter.queue, isHalting: chapter.isHalting)
         }
     }
 }

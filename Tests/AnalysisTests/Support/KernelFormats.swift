@@ -6,7 +6,9 @@ enum KernelFormats {
         switched, wake("sched_waking", 375), wake("sched_wakeup", 374), wake("sched_wakeup_new", 373), migrated,
         processExit,
     ]
-    static let kvm = [entry, exit, userspaceExit, vcpuWakeup, haltPoll, accepted, acceptedWithAPICv, injected]
+    static let kvm = [
+        entry, exit, userspaceExit, vcpuWakeup, haltPoll, accepted, acceptedWithAPICv, injected, nestedInjected,
+    ]
 
     static func table(_ formats: [EventFormat], without names: Set<String> = []) -> FormatTable {
         FormatTable(
@@ -92,6 +94,13 @@ enum KernelFormats {
         fields: [unsigned("vector", 8, size: 1), unsigned("soft", 9, size: 1), unsigned("reinjected", 10, size: 1)],
         text: "")
 
+    static let nestedInjected = EventFormat(
+        kernelID: 85, system: "kvm", name: "kvm_nested_vmexit_inject",
+        fields: [
+            unsigned("exit_code", 8), unsigned("exit_info1", 16, size: 8), unsigned("exit_info2", 24, size: 8),
+            unsigned("exit_int_info", 32), unsigned("exit_int_info_err", 36), unsigned("isa", 40),
+        ], text: "")
+
     /// What a guest with `-e sched -e irq -e timer -e power` tells.
     static let guest = [switched, migrated, processExit, irqHandler, hrtimer, reschedule, hrtimerStart, cpuIdle]
 
@@ -123,6 +132,10 @@ enum KernelFormats {
     static let armExit = EventFormat(
         kernelID: 103, system: "kvm", name: "kvm_exit",
         fields: [integer("ret", 8), unsigned("esr_ec", 12), unsigned("vcpu_pc", 16, size: 8)], text: "")
+
+    static let armWait = EventFormat(
+        kernelID: 104, system: "kvm", name: "kvm_wfx_arm64",
+        fields: [unsigned("vcpu_pc", 8, size: 8), unsigned("is_wfe", 16, size: 1)], text: "")
 
     static func integer(_ name: String, _ offset: Int, size: Int = 4) -> EventField {
         EventField(name: name, type: "int", offset: offset, size: size, isSigned: true, kind: .integer)

@@ -18,6 +18,12 @@ enum Happening {
     case vcpuWakeup(Int32, waited: Bool)
     /// `sched_waking` out of an interrupt handler, whoever is current.
     case wakingInInterrupt(Int32, on: Int = 0)
+    /// `sched_wakeup` out of an interrupt handler: on the CPU where the thread slept.
+    case wakeupInInterrupt(Int32, on: Int = 0)
+    /// `kvm_nested_vmexit_inject`: a nested guest's exit goes to the hypervisor inside.
+    case nestedInjected(Int32, Int64, isa: Int64 = 2)
+    /// `kvm_wfx_arm64`.
+    case waitTrapped(Int32, isWFE: Bool)
     /// `kvm_apic_accept_irq`, for the vCPU that KVM gives this number.
     case accepted(vcpu: Int64, vector: Int64)
     /// `kvm_inj_virq`.
@@ -136,6 +142,12 @@ struct EventWriter {
         case .wakingInInterrupt(let tid, let target):
             return batch.append(
                 "sched_waking", of: table, pid: here, ["pid": Int64(tid), "target_cpu": Int64(target)], flags: 0x08)
+        case .wakeupInInterrupt(let tid, let target):
+            return batch.append(
+                "sched_wakeup", of: table, pid: here, ["pid": Int64(tid), "target_cpu": Int64(target)], flags: 0x08)
+        case .nestedInjected(let tid, let code, let isa):
+            return add("kvm_nested_vmexit_inject", tid, ["exit_code": code, "isa": isa])
+        case .waitTrapped(let tid, let isWFE): return add("kvm_wfx_arm64", tid, ["is_wfe": isWFE ? 1 : 0])
         case .accepted(let vcpu, let vector):
             return add("kvm_apic_accept_irq", here, ["apicid": vcpu, "vec": vector])
                 || add("kvm_apicv_accept_irq", here, ["apicid": vcpu, "vec": vector])
