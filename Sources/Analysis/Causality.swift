@@ -112,7 +112,7 @@ extension Analyzer {
     /// A vCPU left guest mode: perhaps what its guest had just caused.
     mutating func effected(_ exit: ExitCode, on slot: Int, at time: Int64) {
         guard let (pair, cause) = vcpus[slot].causes.exited(exit, at: time) else { return }
-        guard let guest = guests.firstIndex(where: { $0.machine == vcpus[slot].machine }) else { return }
+        guard let guest = guests.lastIndex(where: { $0.machine == vcpus[slot].machine }) else { return }
         checks.passed(.causeBeforeEffect)
         guests[guest].causality.add(pair, cause: cause, effect: time)
     }

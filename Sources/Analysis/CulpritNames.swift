@@ -51,6 +51,11 @@ struct CulpritNames {
         return placeByMachine[analyzer.vcpus[slot].machine]
     }
 
+    /// Of the vCPU that it is, or turned out to be; 0 when it is none.
+    func serial(of occupant: Occupant) -> UInt32 {
+        occupant.vcpuSerial != 0 ? occupant.vcpuSerial : slot(of: occupant).map { analyzer.vcpus[$0].serial } ?? 0
+    }
+
     private func isVCPU(_ occupant: Occupant) -> Bool { occupant.vcpuSerial != 0 || slot(of: occupant) != nil }
 
     private func slot(of occupant: Occupant) -> Int? {
@@ -93,7 +98,7 @@ struct GuestBlame {
         for row in table.rows {
             let occupant = row.occupant
             let named = names.culprit(occupant, count: row.count, nanoseconds: row.nanoseconds)
-            let key = Key(tid: occupant.tid, vcpuSerial: occupant.vcpuSerial, comm: occupant.comm)
+            let key = Key(tid: occupant.tid, vcpuSerial: names.serial(of: occupant), comm: occupant.comm)
             if threads[key] == nil {
                 threads[key] = named
             } else {
@@ -141,7 +146,12 @@ extension Snapshot.Culprit {
     }
 
     fileprivate func isListedBefore(_ other: Snapshot.Culprit) -> Bool {
-        (other.nanoseconds, tid, name) < (nanoseconds, other.tid, other.name)
+        // To the last difference: what is equal then is the same.
+        if (nanoseconds, tid, name) != (other.nanoseconds, other.tid, other.name) {
+            return (other.nanoseconds, tid, name) < (nanoseconds, other.tid, other.name)
+        }
+        return (guest ?? "", vcpu ?? -1, kind.rawValue, count)
+            < (other.guest ?? "", other.vcpu ?? -1, other.kind.rawValue, other.count)
     }
 
     fileprivate static func other(count: UInt64, nanoseconds: Int64) -> Snapshot.Culprit {

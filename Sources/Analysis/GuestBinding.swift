@@ -3,7 +3,7 @@ import TraceModel
 /// What an event of a guest means to the analysis.
 enum GuestEvent: UInt8, Sendable, Codable {
     case other
-    case switched, migrated, ended
+    case switched, migrated, ended, born
     /// The guest reports an interrupt: what ended its halt.
     case timer, ipi, device
     /// What its host has to see it do: see `Causality`.
@@ -16,12 +16,15 @@ struct GuestBinding: Sendable, Codable {
         let previousTID: IntegerField?
         let nextTID: IntegerField
         let nextComm: CommField?
+        let previousState: IntegerField?
+        let meaning: PreviousState
     }
 
     private(set) var events: [GuestEvent] = []
     private(set) var switched: Switch?
     private(set) var migratedTID: IntegerField?
     private(set) var endedTID: IntegerField?
+    private(set) var bornTID: IntegerField?
     private(set) var idleState: IntegerField?
     /// `irq_handler_entry.name`, a `__data_loc` word.
     private(set) var handlerName: IntegerField?
@@ -43,6 +46,7 @@ struct GuestBinding: Sendable, Codable {
         case ("sched", "sched_switch"): .switched
         case ("sched", "sched_migrate_task"): .migrated
         case ("sched", "sched_process_exit"): .ended
+        case ("sched", "sched_wakeup_new"): .born
         case ("irq_vectors", "local_timer_entry"), ("timer", "hrtimer_expire_entry"): .timer
         case ("irq_vectors", "reschedule_entry"), ("irq_vectors", "call_function_entry"),
             ("irq_vectors", "call_function_single_entry"), ("ipi", "ipi_entry"):
@@ -64,7 +68,8 @@ struct GuestBinding: Sendable, Codable {
         case .switched:
             guard let next = field("next_pid") else { return false }
             switched = Switch(
-                previousTID: field("prev_pid"), nextTID: next, nextComm: CommField("next_comm", of: format))
+                previousTID: field("prev_pid"), nextTID: next, nextComm: CommField("next_comm", of: format),
+                previousState: field("prev_state"), meaning: PreviousState(formatText: format.text))
             return true
         case .migrated:
             migratedTID = field("pid")
@@ -72,6 +77,9 @@ struct GuestBinding: Sendable, Codable {
         case .ended:
             endedTID = field("pid")
             return endedTID != nil
+        case .born:
+            bornTID = field("pid")
+            return bornTID != nil
         case .device:
             guard var name = format.field("name"), name.kind == .dynamic, name.size == 4 else { return false }
             // The word itself is an integer: length above, offset below.

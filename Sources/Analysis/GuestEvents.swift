@@ -70,6 +70,13 @@ extension Analyzer {
             guests[guest].tasks.migrated(Int32(truncatingIfNeeded: tid))
         case .ended:
             guard let tid = guests[guest].binding.endedTID?.value(in: records, of: header) else { return }
+            if guests[guest].binding.switched?.previousState == nil {
+                guests[guest].tasks.ended(Int32(truncatingIfNeeded: tid))
+            } else {
+                guests[guest].tasks.ending(Int32(truncatingIfNeeded: tid))
+            }
+        case .born:
+            guard let tid = guests[guest].binding.bornTID?.value(in: records, of: header) else { return }
             guests[guest].tasks.ended(Int32(truncatingIfNeeded: tid))
         case .timerStarted: caused(.timer, by: guest, slot, at: time, boundNanoseconds: boundNanoseconds)
         case .idled:
@@ -105,6 +112,11 @@ extension Analyzer {
         let before = guests[guest].binding.migratedTID == nil ? guests[guest].cpu(of: nextTID) : -1
         if before >= 0, before != Int32(cpu) { guests[guest].migrations &+= 1 }
         settleTask(guest, cpu, at: time, toIdle: nextTID == 0, boundNanoseconds: boundNanoseconds)
+        if let state = fields.previousState?.value(in: records, of: header), fields.meaning.isDead(state),
+            let previous = fields.previousTID?.value(in: records, of: header)
+        {
+            guests[guest].tasks.ended(Int32(truncatingIfNeeded: previous))
+        }
         let comm = fields.nextComm?.value(in: records, of: header) ?? Comm()
         guests[guest].enter(cpu, nextTID, comm, at: time)
         listTask(guest, cpu)
@@ -129,8 +141,19 @@ extension Analyzer {
         listTask(guest, cpu)
     }
 
+    /// The vCPU in `slot` is listed no more, and its slot may become another machine's.
+    mutating func forgetVCPU(_ slot: Int) {
+        for guest in guests.indices {
+            for cpu in guests[guest].cpus.indices where guests[guest].cpus[cpu].vcpu == Int32(slot) {
+                settleTask(guest, cpu, at: now, toIdle: nil, boundNanoseconds: 0)
+                guests[guest].setVCPU(-1, of: cpu)
+            }
+        }
+    }
+
     /// Events of a guest's CPU are missing: whose the time was since the last switch, nobody knows.
     mutating func loseTask(_ guest: Int, _ cpu: Int, at time: Int64) {
+        guests[guest].hasGaps = true
         let slot = Int(guests[guest].cpus[cpu].vcpu)
         if slot >= 0 {
             vcpus[slot].endTask(.unknown, at: time, boundNanoseconds: 0)

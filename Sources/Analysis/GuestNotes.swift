@@ -11,6 +11,8 @@ struct GuestNote: Sendable, Codable {
     let time: Int64
     let source: SourceID
     let kind: Kind
+
+    var isSample: Bool { if case .steal = kind { true } else { false } }
 }
 
 extension Analyzer {
@@ -19,10 +21,14 @@ extension Analyzer {
         note(GuestNote(time: bounded(time), source: source, kind: .end))
     }
 
+    /// A guest's clock decides when its notes are due. One that tells more than it may have waiting loses its own oldest sample,
+    /// and nobody else's.
     mutating func note(_ note: GuestNote) {
-        guard guestNotes.count < Limits.pendingGuestNotes else {
+        let own = guestNotes.indices.filter { guestNotes[$0].source == note.source }
+        if own.count >= Limits.pendingNotesPerGuest {
             anomalies.add(.tableFull)
-            return
+            guard let oldest = own.first(where: { guestNotes[$0].isSample }) else { return }
+            guestNotes.remove(at: oldest)
         }
         let place = guestNotes.firstIndex { $0.time > note.time } ?? guestNotes.count
         guestNotes.insert(note, at: place)

@@ -27,6 +27,6 @@ struct GuestRunning: Sendable, Codable {
         case .idle: idle &+= time
         case .unknown: unknown &+= time
         }
-        if kind != .unknown { uncertain &+= piece.uncertain }
+        if kind != .unknown { uncertain &+= piece.uncertainInside }
     }
 }

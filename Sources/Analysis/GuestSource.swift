@@ -25,6 +25,8 @@ struct GuestSource: Sendable, Codable {
     private(set) var cpus: [CPU] = []
     var tasks = GuestTasks()
     var migrations: UInt64 = 0
+    /// Events of it were lost: which tasks were current meanwhile, nobody knows.
+    var hasGaps = false
     var names = TaskNames()
     var causality = Causality()
     /// Serial of the machine that this guest is; 0 while not linked.

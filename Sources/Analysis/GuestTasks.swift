@@ -27,11 +27,15 @@ struct GuestTasks: Sendable, Codable {
         var worst: Int64 = 0
         var worstAt: Int64 = 0
         var total: Int64 = 0
+        var uncertain: Int64 = 0
+        /// It said that it exits, and may yet lose its CPU and come back to say it is dead.
+        var isEnding = false
 
         /// The sum of both; for `others`.
         mutating func add(_ row: Row) {
             for state in 0..<10 { times[state] &+= row.times[state] }
             total &+= row.total
+            uncertain &+= row.uncertain
             switches &+= row.switches
             migrations &+= row.migrations
             exits.add(row.exits)
@@ -47,6 +51,7 @@ struct GuestTasks: Sendable, Codable {
                 total &+= piece.times[state]
             }
             exits.add(piece.exits)
+            uncertain &+= piece.uncertainInside &+ piece.uncertainOutside
             if piece.worst > worst {
                 worst = piece.worst
                 worstAt = piece.worstAt
@@ -97,12 +102,23 @@ struct GuestTasks: Sendable, Codable {
         if row >= 0 { rows[Int(row)].migrations &+= 1 }
     }
 
-    /// The thread ended; its id may be given to another one.
+    /// The thread is dead, or its id is known to be another one's: the next that has it is another row.
     mutating func ended(_ tid: Int32) { rowByTID.remove(tid) }
+
+    /// The thread exits. It runs on, and can be preempted, until a switch tells that it is dead.
+    mutating func ending(_ tid: Int32) {
+        let row = rowByTID[tid]
+        if row >= 0 { rows[Int(row)].isEnding = true }
+    }
 
     private mutating func row(of tid: Int32, _ comm: Comm) -> Int32 {
         let known = rowByTID[tid]
-        if known >= 0 { return known }
+        if known >= 0 {
+            // Its death was missed, and somebody of another name has its id.
+            let isAnother = rows[Int(known)].isEnding && !comm.isEmpty && comm != rows[Int(known)].comm
+            if !isAnother { return known }
+            rowByTID.remove(tid)
+        }
         let row: Int
         if rows.count < Limits.tasksPerGuest {
             row = rows.count

@@ -207,6 +207,7 @@ extension Analyzer {
         guard !retiredSlots.isEmpty else { return false }
         let slot = retiredSlots.removeFirst()
         let machine = vcpus[slot].machine
+        forgetVCPU(slot)
         vcpus[slot].free()
         freeSlots.append(slot)
         machines[machine]?.listedVCPUs -= 1

@@ -40,7 +40,7 @@ extension Analyzer {
 
     mutating func beginList(of slot: Int) {
         vcpus[slot].intervals = IntervalList(isOn: true)
-        guard let guest = guests.indices.first(where: { guests[$0].cpus.contains { $0.vcpu == Int32(slot) } }),
+        guard let guest = guests.indices.last(where: { guests[$0].cpus.contains { $0.vcpu == Int32(slot) } }),
             let cpu = guests[guest].cpus.firstIndex(where: { $0.vcpu == Int32(slot) })
         else { return vcpus[slot].intervals.opened(on: vcpus[slot].cpu) }
         listTask(guest, cpu)

@@ -15,26 +15,31 @@ struct Overlay: Sendable, Codable {
     private var robbed: Int64 = 0
     private(set) var worst: Int64 = 0
     private(set) var worstAt: Int64 = 0
-    /// Time in guest mode whose borders lie closer together than the clock's error, one told by either side.
-    private(set) var uncertain: Int64 = 0
+    /// Time on one side of the border of guest mode, between a switch that the guest told and that border, and shorter than the
+    /// clock's error: it may be the other task's. Inside of guest mode, and outside.
+    private(set) var uncertainInside: Int64 = 0
+    private(set) var uncertainOutside: Int64 = 0
+    private var side = Side.unknown
+    /// Time on this side since the border, or since the switch behind it.
+    private var stretch: Int64 = 0
     private var beginsWithSwitch = false
-    private var bound: Int64 = 0
+    /// Of the last switch.
+    private(set) var bound: Int64 = 0
+
+    private enum Side: UInt8, Codable {
+        case inside, outside, unknown
+    }
 
     init(since: Int64) { self.since = since }
 
     /// The vCPU leaves `state` at `time`, or a look is taken at what goes on.
-    mutating func left(_ state: VCPUState, at time: Int64, exit: ExitCode?) {
-        guard let elapsed = book(state, until: time, exit: exit) else { return }
-        if beginsWithSwitch, state == .running, elapsed < bound { uncertain &+= elapsed }
-        beginsWithSwitch = false
-    }
+    mutating func left(_ state: VCPUState, at time: Int64, exit: ExitCode?) { book(state, until: time, exit: exit) }
 
     /// The guest switches tasks at `time` ± `bound`: what was gathered is the former task's, until `begin`.
     mutating func switched(in state: VCPUState, at time: Int64, exit: ExitCode?, bound: Int64) {
-        if let elapsed = book(state, until: time, exit: exit) {
-            if !beginsWithSwitch, state == .running, elapsed < bound { uncertain &+= elapsed }
-        }
-        closeStretch()
+        book(state, until: time, exit: exit)
+        endStretch(withSwitch: true, bound: bound)
+        closeRobbery()
         self.bound = bound
     }
 
@@ -44,7 +49,8 @@ struct Overlay: Sendable, Codable {
         exits.removeAll()
         worst = 0
         worstAt = 0
-        uncertain = 0
+        uncertainInside = 0
+        uncertainOutside = 0
         beginsWithSwitch = true
     }
 
@@ -52,31 +58,60 @@ struct Overlay: Sendable, Codable {
     func closed(in state: VCPUState, at time: Int64, exit: ExitCode?) -> Overlay {
         var copy = self
         copy.left(state, at: time, exit: exit)
-        copy.closeStretch()
+        copy.endStretch(withSwitch: false, bound: bound)
+        copy.closeRobbery()
         return copy
     }
 
-    private mutating func book(_ state: VCPUState, until time: Int64, exit: ExitCode?) -> Int64? {
+    private mutating func book(_ state: VCPUState, until time: Int64, exit: ExitCode?) {
         let elapsed = time &- since
-        guard elapsed > 0 else { return nil }
+        guard elapsed > 0 else { return }
         times[Int(state.rawValue)] &+= elapsed
+        let side: Side
         switch state {
         case .hypervisor, .userspace, .polling, .halted, .blocked:
             if let exit { exits.add(elapsed, exit) }
-            stretch(elapsed)
-        case .preempted, .waking: stretch(elapsed)
-        case .running, .onCPU, .unknown: if robbed > 0 { closeStretch() }
+            rob(elapsed)
+            side = .outside
+        case .preempted, .waking:
+            rob(elapsed)
+            side = .outside
+        case .running, .onCPU:
+            if robbed > 0 { closeRobbery() }
+            side = .inside
+        case .unknown:
+            if robbed > 0 { closeRobbery() }
+            side = .unknown
         }
+        if side != self.side {
+            endStretch(withSwitch: false, bound: bound)
+            self.side = side
+        }
+        stretch &+= elapsed
         since = time
-        return elapsed
     }
 
-    private mutating func stretch(_ elapsed: Int64) {
+    /// Borders of one stretch that both sides told, one each, are as far from each other as it says, give or take the bound.
+    private mutating func endStretch(withSwitch isSwitch: Bool, bound: Int64) {
+        if stretch > 0 {
+            if isSwitch != beginsWithSwitch, stretch < bound {
+                switch side {
+                case .inside: uncertainInside &+= stretch
+                case .outside: uncertainOutside &+= stretch
+                case .unknown: break
+                }
+            }
+            beginsWithSwitch = false
+        }
+        stretch = 0
+    }
+
+    private mutating func rob(_ elapsed: Int64) {
         if robbed == 0 { robbedSince = since }
         robbed &+= elapsed
     }
 
-    private mutating func closeStretch() {
+    private mutating func closeRobbery() {
         if robbed > worst {
             worst = robbed
             worstAt = robbedSince

@@ -65,6 +65,7 @@ extension Analyzer {
     private func describe(_ source: GuestSource, in guest: inout Snapshot.Guest) {
         guest.source = Int(source.id.rawValue)
         guest.taskMigrations = source.migrations
+        guest.hasTaskGaps = source.hasGaps
         guest.tasks = taskRows(of: source)
         guest.causality = source.causality.rows
     }

@@ -34,7 +34,8 @@ extension Analyzer {
         var task = Snapshot.GuestTask(
             tid: row.tid, name: row.comm.isEmpty ? "tid \(row.tid)" : row.comm.text,
             vcpu: row.cpu >= 0 ? Int(row.cpu) : nil, isCurrent: isCurrent, switches: row.switches,
-            migrations: row.migrations, worstRobbedNanoseconds: row.worst, worstRobbedAtNanoseconds: row.worstAt)
+            migrations: row.migrations, worstRobbedNanoseconds: row.worst, worstRobbedAtNanoseconds: row.worstAt,
+            uncertainNanoseconds: row.uncertain)
         for state in VCPUState.allCases { task.times[state] = row.times[Int(state.rawValue)] }
         task.robbedBy = (0..<row.exits.count).map { index in
             Snapshot.TaskExit(reason: exitName(row.exits[index].exit), nanoseconds: row.exits[index].nanoseconds)

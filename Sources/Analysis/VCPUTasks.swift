@@ -36,4 +36,9 @@ extension VCPU {
         guestIsIdle = isIdle
         if followsTasks { overlay.begin() }
     }
+
+    /// Whether the guest's switches around the interval that goes on are closer to its ends than the clock's error.
+    func isTaskUncertain(at time: Int64) -> Bool {
+        guestRunning.isUncertain(at: time) || time &- since < overlay.bound
+    }
 }

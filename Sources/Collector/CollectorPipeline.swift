@@ -191,6 +191,8 @@ package struct CollectorPipeline: Codable {
             guard !merger.isLate(sources[index].id), let placed = sources[index].clock.hostTime(sample.ticks) else {
                 return
             }
+            // A sample is of the past. What the host has told lies behind by no more than the analysis may.
+            guard placed.time - hostNow <= Limits.mergeLagNanoseconds else { return }
             analyzer.sampleSteal(sources[index].id, sample.cpus, at: placed.time)
         default:
             anomalies.add(.unknownMessageSkipped)

@@ -88,9 +88,9 @@ package enum Limits {
 
     // MARK: Analysis
 
-    /// Samples of steal time, and ends, that wait for the analysis to come to their time: an agent takes one a second, the
-    /// analysis lags half of one. 256 guests, four times.
-    package static let pendingGuestNotes = 1024
+    /// Samples of steal time, and an end, of one guest that wait for the analysis to come to their time: an agent takes one a
+    /// second, the analysis lags half of one. A sample of `cpus` CPUs takes 128 KiB.
+    package static let pendingNotesPerGuest = 4
     /// vCPUs followed at once: a large host's worth (2 sockets × 256 threads × 8 overcommit).
     package static let vcpus = 4096
     /// vCPUs that stay listed after their threads ended; the oldest go first. At some 15 KiB each (64 culprits, 128 exit

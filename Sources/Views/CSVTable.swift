@@ -35,7 +35,7 @@ package enum CSVTable: String, CaseIterable, Sendable {
             let states = VCPUState.allCases.map { "\($0.label)_ns" }
             return CSV.line(
                 ["window_end_ns", "vm", "tid", "name", "vcpu", "current", "believed_ns", "robbed_ns"] + states + [
-                    "switches", "migrations", "worst_robbed_ns", "worst_robbed_at_ns",
+                    "switches", "migrations", "worst_robbed_ns", "worst_robbed_at_ns", "uncertain_ns", "lower_bounds",
                 ])
         case .robbed: return heading("vm", "tid", "name", "reason", "time_ns")
         case .matrix: return heading("vm", "taker_kind", "taker", "count", "time_ns")
@@ -137,7 +137,7 @@ package enum CSVTable: String, CaseIterable, Sendable {
             "\(task.believedNanoseconds)", "\(task.robbedNanoseconds)",
         ] + VCPUState.allCases.map { "\(task.times[$0])" } + [
             "\(task.switches)", "\(task.migrations)", "\(task.worstRobbedNanoseconds)",
-            "\(task.worstRobbedAtNanoseconds)",
+            "\(task.worstRobbedAtNanoseconds)", "\(task.uncertainNanoseconds)", guest.hasTaskGaps ? "1" : "0",
         ]
     }
 

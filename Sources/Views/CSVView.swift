@@ -88,9 +88,10 @@ package enum CSVView {
             .init(name: "guest_unknown_ns") { $0.vcpu.guestRunning.map { "\($0.unknownNanoseconds)" } },
             .init(name: "guest_uncertain_ns") { $0.vcpu.guestRunning.map { "\($0.uncertainNanoseconds)" } },
             .init(name: "steal_told_ns") { $0.vcpu.steal.map { "\($0.toldNanoseconds)" } },
-            .init(name: "steal_ready_ns") { $0.vcpu.steal.map { "\($0.readyNanoseconds)" } },
+            .init(name: "steal_ready_ns") { $0.vcpu.steal?.readyNanoseconds.map { "\($0)" } },
             .init(name: "steal_from_ns") { $0.vcpu.steal.map { "\($0.fromNanoseconds)" } },
             .init(name: "steal_until_ns") { $0.vcpu.steal.map { "\($0.untilNanoseconds)" } },
+            .init(name: "steal_unknown_ns") { $0.vcpu.steal.map { "\($0.unknownNanoseconds)" } },
         ]
 
     private static func durations(

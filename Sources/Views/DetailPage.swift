@@ -52,7 +52,7 @@ package struct DetailPage {
         let vcpu = row.vcpu
         let guest = snapshot.guests[row.guestIndex]
         let host = HostSections(evidence: figures.evidence, isLowerBound: vcpu.isLowerBound)
-        let inside = GuestSections(hasAgent: guest.source != nil, isLowerBound: vcpu.isLowerBound)
+        let inside = GuestSections(hasAgent: guest.source != nil, hasTaskGaps: guest.hasTaskGaps)
         let all = StateShares(from: nil, to: vcpu.times)
         let tasks = guest.tasks.filter { $0.vcpu == vcpu.vcpu && $0.tid >= 0 }
         return PageLayout.lines(
@@ -107,7 +107,7 @@ package struct DetailPage {
         let guest = snapshot.guests[index]
         let isLowerBound = guest.vcpus.contains { $0.isLowerBound }
         let host = HostSections(evidence: figures.evidence, isLowerBound: isLowerBound)
-        let inside = GuestSections(hasAgent: guest.source != nil, isLowerBound: isLowerBound)
+        let inside = GuestSections(hasAgent: guest.source != nil, hasTaskGaps: guest.hasTaskGaps)
         let all = StateShares(sum: guest.vcpus.map { StateShares(from: nil, to: $0.times) })
         let now = StateShares(sum: figures.vcpus[index].map(\.shares))
         return PageLayout.lines(
@@ -132,7 +132,7 @@ package struct DetailPage {
         let guest = snapshot.guests[index]
         let isLowerBound = guest.vcpus.contains { $0.isLowerBound }
         let host = HostSections(evidence: figures.evidence, isLowerBound: isLowerBound)
-        let inside = GuestSections(hasAgent: guest.source != nil, isLowerBound: isLowerBound)
+        let inside = GuestSections(hasAgent: guest.source != nil, hasTaskGaps: guest.hasTaskGaps)
         var sections: [Section] = []
         let exits = Snapshot.Exit.sum(of: guest.vcpus.map(\.exits))
         if exits.contains(where: { $0.handling != nil }) {

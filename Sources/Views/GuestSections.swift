@@ -3,10 +3,9 @@ import TraceModel
 /// The sections of a page that need an agent in the guest: its tasks, its steal time, its clock.
 struct GuestSections {
     let hasAgent: Bool
-    /// Events were lost: counters are lower bounds.
-    let isLowerBound: Bool
+    /// The guest's own events were lost: what its tasks did then is nobody's.
+    let hasTaskGaps: Bool
 
-    private var least: String { isLowerBound ? "≥" : "" }
     private static let noAgent = "Cannot be known: no agent runs inside this machine."
 
     /// Believed, real, robbed: the tasks that lost most first.
@@ -32,12 +31,14 @@ struct GuestSections {
             let share = Share(task.robbedNanoseconds, of: task.believedNanoseconds)
             let style = Threshold.ready(share)
             let isOthers = task.tid < 0
-            // What its vCPU did in a gap of the events is neither real nor robbed: both are lower bounds.
-            let least = task.times[.unknown] > 0 ? "≥" : ""
+            // What its vCPU did in a gap of the host's events is neither real nor robbed: both are lower bounds. After a gap
+            // of the guest's own, so is all the time that it had.
+            let believedLeast = hasTaskGaps ? "≥" : ""
+            let least = hasTaskGaps || task.times[.unknown] > 0 ? "≥" : ""
             table.rows.append([
                 .init(task.name, task.isCurrent ? .running : isOthers ? .dim : .plain),
                 .init(isOthers ? "" : "\(task.tid)", .dim),
-                .init(Format.duration(task.believedNanoseconds)),
+                .init(believedLeast + Format.duration(task.believedNanoseconds)),
                 .init(least + Format.duration(task.reallyNanoseconds)),
                 .init(least + Format.duration(max(0, task.robbedNanoseconds)), style),
                 .init((style == .alarm ? alarmGlyph : "") + Format.percent(share), style),
@@ -65,6 +66,8 @@ struct GuestSections {
         causes.append(("other exits", Interval.difference(outside, explained)))
         causes = causes.filter { $0.1 > 0 }.sorted { $0.1 > $1.1 }
         if task.times[.unknown] > 0 { causes.append(("not known", task.times[.unknown])) }
+        // Not one more cause: whose this time is, the clock cannot tell.
+        if task.uncertainNanoseconds > 0 { causes.append(("of all uncertain", task.uncertainNanoseconds)) }
         return causes.map { "\($0.0) \(Format.duration($0.1))" }.joined(separator: ", ")
     }
 
@@ -77,12 +80,9 @@ struct GuestSections {
             return HostSections.sentence(title, "Its agent has sent no two samples of /proc/stat.", room)
         }
         let span = Interval.difference(steal.untilNanoseconds, steal.fromNanoseconds)
-        let difference = steal.differenceNanoseconds
-        // The guest counts in clock ticks; less than one is rounding and no lie.
-        let isWithinTick = difference.magnitude <= GuestSections.clockTickNanoseconds
-        func row(_ name: String, _ time: Int64, _ style: Style, sign: String = "") -> [TextTable.Cell] {
+        func row(_ name: String, _ time: Int64, _ style: Style, isLeast: Bool = false) -> [TextTable.Cell] {
             [
-                .init(name, .dim), .init(sign + Format.duration(time), style),
+                .init(name, .dim), .init((isLeast ? "≥" : "") + Format.duration(time), style),
                 .init(Format.percent(Share(max(0, time), of: span)) + " %", style == .plain ? .plain : style),
             ]
         }
@@ -91,21 +91,37 @@ struct GuestSections {
                 .init(title: title, room: 18...18), .init(title: "TIME", alignment: .right, room: 8...8),
                 .init(title: "OF ALL", alignment: .right, room: 6...6),
             ], gap: 1)
-        table.rows = [
-            row("the guest was told", steal.toldNanoseconds, .plain),
-            row("the host measured", steal.readyNanoseconds, .plain),
-            row(
-                difference < 0 ? "told too much" : "it was not told", Int64(clamping: difference.magnitude),
-                isWithinTick ? .dim : .notice),
-        ]
+        table.rows = [row("the guest was told", steal.toldNanoseconds, .plain)]
+        var verdict: String?
+        if let ready = steal.readyNanoseconds, let difference = steal.difference {
+            let isLeast = steal.unknownNanoseconds > 0
+            table.rows.append(row("the host measured", ready, .plain, isLeast: isLeast))
+            let tick = GuestSections.clockTickNanoseconds
+            if difference.least > tick {
+                table.rows.append(row("it was not told", difference.least, .notice, isLeast: isLeast))
+            } else if difference.most < -tick {
+                let surplus = Int64(clamping: difference.most.magnitude)
+                table.rows.append(row("told too much", surplus, .notice, isLeast: isLeast))
+            } else if steal.unknownNanoseconds <= tick {
+                // The guest counts in clock ticks; less than one is rounding and no lie.
+                let rest = Int64(clamping: difference.least.magnitude)
+                table.rows.append(row(difference.least < 0 ? "told too much" : "it was not told", rest, .dim))
+                verdict = "less than a clock tick: they agree"
+            } else {
+                table.rows.append(row("of it unknown", steal.unknownNanoseconds, .unknown))
+                verdict = "too much is unknown to compare them"
+            }
+        } else {
+            verdict = "no sched_switch: the host cannot measure"
+        }
         return Section(room) { width in
             table.lines(width: width, firstTitleStyle: .strong)
-                + (isWithinTick ? [Line("less than a clock tick: they agree", .dim).cut(to: width)] : [])
+                + (verdict.map { [Line($0, .dim).cut(to: width)] } ?? [])
         }
     }
 
     /// USER_HZ is 100 on every architecture that KVM runs on (include/asm-generic/param.h).
-    private static let clockTickNanoseconds: UInt64 = 10_000_000
+    private static let clockTickNanoseconds: Int64 = 10_000_000
 
     /// What the guest did with the time in which its code ran, by its own scheduler's word.
     func running(_ running: Snapshot.GuestRunning?) -> Section {

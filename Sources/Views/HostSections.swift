@@ -115,7 +115,7 @@ struct HostSections {
                     .init(Format.clock(Interval.difference(handling.maximumAtNanoseconds, start)), .dim),
                 ]
             } else {
-                let mean = exit.count > 0 ? exit.nanoseconds / Int64(clamping: exit.count) : nil
+                let mean = exit.count > 0 && exit.nanoseconds > 0 ? exit.nanoseconds / Int64(clamping: exit.count) : nil
                 row.append(.init(mean.map { Format.duration($0) } ?? Format.unknown, mean == nil ? .unknown : .plain))
                 row += [.init("-", .dim), .init("-", .dim)]
             }

@@ -80,7 +80,11 @@ extension Snapshot.Steal {
         }
         self.init(
             toldNanoseconds: parts.reduce(0) { HostSections.sum($0, $1.toldNanoseconds) },
-            readyNanoseconds: parts.reduce(0) { HostSections.sum($0, $1.readyNanoseconds) },
+            // The sum of what was measured is the sum of all only when all was.
+            readyNanoseconds: parts.reduce(0) { sum, part in
+                sum.flatMap { sum in part.readyNanoseconds.map { HostSections.sum(sum, $0) } }
+            },
+            unknownNanoseconds: parts.reduce(0) { HostSections.sum($0, $1.unknownNanoseconds) },
             fromNanoseconds: first.fromNanoseconds,
             untilNanoseconds: first.fromNanoseconds.addingReportingOverflow(span).partialValue)
     }

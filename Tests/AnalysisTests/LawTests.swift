@@ -11,6 +11,8 @@ struct LawTests {
         var teller = Teller(without: Chaos.absences[Int(round) % Chaos.absences.count])
         // When the wall time of each live vCPU began, by thread id.
         var began: [Int32: Int64] = [:]
+        // How many of the same id have ended.
+        var ends: [Int32: Int] = [:]
         // And of every one that ever was.
         var beginnings: [Int32: Set<Int64>] = [:]
         for step in 0..<120 {
@@ -21,18 +23,25 @@ struct LawTests {
                 let start = snapshot.window.endNanoseconds - vcpu.times.total
                 #expect(start >= 0 && start <= vcpu.sinceNanoseconds, "seed \(seed) step \(step)")
                 let tid = vcpu.hostTID ?? 0
-                // The same, or that of a later thread with the same id.
-                if let known = began[tid] { #expect(known <= start, "seed \(seed) step \(step)") }
+                // The same, or that of a later thread with the same id, once the former ended.
+                if let known = began[tid], ends[tid, default: 0] == ended(tid, snapshot) {
+                    #expect(known == start, "seed \(seed) step \(step)")
+                }
                 beginnings[tid, default: []].insert(start)
                 #expect(begins.updateValue(start, forKey: tid) == nil, "two live vCPUs are thread \(tid), seed \(seed)")
             }
             began = begins
+            for tid in Set(begins.keys).union(ends.keys) { ends[tid] = ended(tid, snapshot) }
             for vcpu in snapshot.guests.flatMap(\.vcpus) where vcpu.detail == "thread ended" {
                 let start = vcpu.sinceNanoseconds - vcpu.times.total
                 #expect(beginnings[vcpu.hostTID ?? 0]?.contains(start) == true, "seed \(seed) step \(step)")
             }
             checkLaws(of: teller.analyzer)
         }
+    }
+
+    private func ended(_ tid: Int32, _ snapshot: Snapshot) -> Int {
+        snapshot.guests.flatMap(\.vcpus).count { $0.hostTID == tid && $0.detail == "thread ended" }
     }
 
     @Test

@@ -55,7 +55,7 @@ struct VictimTests {
         let teller = check(
             running + [
                 (0, 30, .guestSwitched(130, 0)), (0, 31, .guestMigrated(130)), (0, 40, .guestSwitched(0, 140)),
-                (0, 45, .guestEnded(140)), (0, 50, .guestSwitched(140, 0)), (0, 60, .guestSwitched(0, 140)),
+                (0, 45, .guestEnded(140)), (0, 50, .guestDied(140, 0)), (0, 60, .guestSwitched(0, 140)),
                 (0, 65, .guestSwitched(140, 0)),
             ], [:])
         let guest = try #require(teller.analyzer.snapshot().guests.first)
@@ -65,12 +65,56 @@ struct VictimTests {
     }
 
     @Test
+    func `a thread that is preempted while it exits is one thread`() throws {
+        let teller = check(
+            running + [
+                (0, 45, .guestEnded(130)), (0, 50, .guestSwitched(130, 0)), (0, 60, .guestSwitched(0, 130)),
+                (0, 65, .guestDied(130, 0)),
+            ], [:])
+        let guest = try #require(teller.analyzer.snapshot().guests.first)
+        #expect(guest.tasks.filter { $0.tid == 130 }.map(\.switches) == [2])
+    }
+
+    @Test
+    func `a thread that is born has an id that was another's, whose end was missed`() throws {
+        let teller = check(
+            running + [
+                (0, 30, .guestSwitched(130, 0)), (0, 35, .guestBorn(130)), (0, 40, .guestSwitched(0, 130)),
+                (0, 50, .guestSwitched(130, 0)),
+            ], [:])
+        let guest = try #require(teller.analyzer.snapshot().guests.first)
+        #expect(guest.tasks.filter { $0.tid == 130 }.map(\.believedNanoseconds) == [10, 10])
+    }
+
+    @Test
+    func `without sched_migrate_task migrations are where a task turns up`() throws {
+        var teller = Teller()
+        teller.analyzer.bind(
+            SourceID(1), name: "guest",
+            formats: FormatTable(
+                byteOrder: .native, longSize: 8,
+                formats: KernelFormats.guest.map { format in
+                    var format = format
+                    // Its place in the table stays: the stories' types are numbers.
+                    if format.name == "sched_migrate_task" { format.name = "another" }
+                    return format
+                }))
+        teller.tell([(0, 0, .identified(machine(threads: [31, 32])))] + running)
+        teller.tell([(0, 30, .guestSwitched(130, 0)), (1, 40, .guestSwitched(0, 130))])
+        let guest = try #require(teller.analyzer.snapshot().guests.first)
+        #expect(guest.taskMigrations == 1)
+        #expect(try task(130, teller).migrations == 1)
+    }
+
+    @Test
     func `a lost guest event leaves whose the time was to nobody`() throws {
         let teller = check(
             running + [(0, 30, .guestLost), (0, 40, .guestSwitched(150, 151)), (0, 50, .exit(31, ept))], [:])
         #expect(try task(130, teller).believedNanoseconds == 0)
         #expect(try task(151, teller).times[.running] == 10)
         #expect(try teller.vcpu(31).guestRunning?.unknownNanoseconds == 25)
+        #expect(teller.analyzer.snapshot().guests[0].hasTaskGaps)
+        #expect(!check(running, [:]).analyzer.snapshot().guests[0].hasTaskGaps)
     }
 
     @Test
@@ -92,6 +136,22 @@ struct VictimTests {
         let guest = try #require(try teller.vcpu(31).guestRunning)
         // 15 to 20 is the unknown task's, 20 to 30 the first one's.
         #expect(guest.uncertainNanoseconds == uncertain)
+    }
+
+    /// Exit at 50, off the CPU at 52; the guest's switch is placed at 54, and was before the exit.
+    @Test(arguments: [(0, [0, 0]), (4, [0, 0]), (5, [4, 0]), (200, [34, 46])] as [(Int64, [Int64])])
+    func `time outside of guest mode next to a switch is uncertain, too, for the task that has it`(
+        bound: Int64, expected: [Int64]
+    ) throws {
+        var teller = Teller()
+        teller.boundNanoseconds = bound
+        teller.tell([(0, 0, .identified(machine(threads: [31])))] + running)
+        teller.tell([
+            (0, 50, .exit(31, ept)), (0, 52, .switched(31, 30)), (0, 54, .guestSwitched(130, 131)),
+            (0, 90, .switched(30, 31)), (0, 100, .entry(31)), (0, 200, .exit(31, ept)),
+        ])
+        #expect(try [130, 131].map { try task($0, teller).uncertainNanoseconds } == expected)
+        #expect(try teller.vcpu(31).guestRunning?.uncertainNanoseconds == (bound == 200 ? 30 : 0))
     }
 
     @Test(

@@ -191,4 +191,22 @@ struct WakeUpTests {
         let row = try #require(checks.first { $0.name == .runningWhileHalted })
         #expect(row == Snapshot.Check(name: .runningWhileHalted, checked: 1, violations: violations, excused: excused))
     }
+
+    /// The task's switch is placed behind the exit before which it was.
+    @Test(arguments: [(Int64(0), UInt64(1), UInt64(0)), (50, 0, 1)])
+    func `a task that seems to halt within the clock's error is excused, and stays known`(
+        bound: Int64, violations: UInt64, excused: UInt64
+    ) throws {
+        var teller = Teller()
+        teller.boundNanoseconds = bound
+        teller.tell([(0, 0, .identified(machine(threads: [31])))] + begin)
+        teller.tell([
+            (0, 3, .entry(31)), (0, 5, .guestSwitched(0, 130)), (0, 10, .exit(31, hlt)),
+            (0, 20, .switched(31, 0, state: 1)), (0, 45, .wakingInInterrupt(31)),
+        ])
+        let snapshot = teller.analyzer.snapshot()
+        let row = try #require(snapshot.health.checks.first { $0.name == .runningWhileHalted })
+        #expect(row == Snapshot.Check(name: .runningWhileHalted, checked: 1, violations: violations, excused: excused))
+        #expect(snapshot.guests[0].vcpus[0].guestTID == (bound > 0 ? 130 : nil))
+    }
 }

@@ -123,7 +123,7 @@ struct OtherViewsTests {
                 ready_max_at_ns,wakeup_latency_count,wakeup_latency_total_ns,wakeup_latency_p50_ns,\
                 wakeup_latency_p99_ns,wakeup_latency_p99_9_ns,wakeup_latency_max_ns,wakeup_latency_max_at_ns,exit,\
                 lower_bounds,halts_polled,halts_slept,poll_limit_ns,guest_busy_ns,guest_idle_ns,guest_unknown_ns,\
-                guest_uncertain_ns,steal_told_ns,steal_ready_ns,steal_from_ns,steal_until_ns
+                guest_uncertain_ns,steal_told_ns,steal_ready_ns,steal_from_ns,steal_until_ns,steal_unknown_ns
 
                 """)
     }

@@ -19,6 +19,8 @@ extension Snapshot {
         /// Its tasks by time on a vCPU, largest first; at most `Limits.tasksPerGuestShown`, the rest summed up in a row
         /// with thread id -1 and the name `others`. Without the idle tasks; empty without its own `sched_switch` events.
         package var tasks: [GuestTask] = []
+        /// Events of the guest were lost: its tasks' times and counters are lower bounds.
+        package var hasTaskGaps = false
         /// Moves of its tasks from one vCPU to another.
         package var taskMigrations: UInt64 = 0
         /// How its events and their effects on the host lie to each other; of the events that it sends.
@@ -44,6 +46,7 @@ extension Snapshot {
             case takenBy = "taken_by"
             case tasks, causality
             case taskMigrations = "task_migrations"
+            case hasTaskGaps = "task_lower_bounds"
         }
     }
 

@@ -23,11 +23,14 @@ extension Snapshot {
         /// The longest stretch in which it was current and its vCPU outside of guest mode, and when that began.
         package var worstRobbedNanoseconds: Int64
         package var worstRobbedAtNanoseconds: Int64
+        /// Part of `times` that may be another task's: the guest's switch and what its vCPU did lie closer to each other than
+        /// the clock's bound.
+        package var uncertainNanoseconds: Int64
 
         package init(
             tid: Int32, name: String, vcpu: Int? = nil, isCurrent: Bool = false, times: StateTimes = StateTimes(),
             robbedBy: [TaskExit] = [], switches: UInt64 = 0, migrations: UInt64 = 0, worstRobbedNanoseconds: Int64 = 0,
-            worstRobbedAtNanoseconds: Int64 = 0
+            worstRobbedAtNanoseconds: Int64 = 0, uncertainNanoseconds: Int64 = 0
         ) {
             self.tid = tid
             self.name = name
@@ -39,6 +42,7 @@ extension Snapshot {
             self.migrations = migrations
             self.worstRobbedNanoseconds = worstRobbedNanoseconds
             self.worstRobbedAtNanoseconds = worstRobbedAtNanoseconds
+            self.uncertainNanoseconds = uncertainNanoseconds
         }
 
         /// On-CPU time as the guest believes it.
@@ -56,6 +60,7 @@ extension Snapshot {
             case robbedBy = "robbed_by"
             case worstRobbedNanoseconds = "worst_robbed_ns"
             case worstRobbedAtNanoseconds = "worst_robbed_at_ns"
+            case uncertainNanoseconds = "uncertain_ns"
         }
     }
 

@@ -134,26 +134,38 @@ extension Snapshot {
     package struct Steal: Codable, Hashable, Sendable {
         /// What the guest was told: `steal` of its /proc/stat, in steps of a clock tick (10 ms with USER_HZ = 100).
         package var toldNanoseconds: Int64
-        /// What the host measured in the same stretch: ready time, preempted and waking.
-        package var readyNanoseconds: Int64
+        /// What the host measured in the same stretch: ready time, preempted and waking; nil without `sched_switch`. A lower
+        /// bound when some of the stretch is unknown.
+        package var readyNanoseconds: Int64?
+        /// Of the stretch, time in which the host's events do not tell what the vCPU did.
+        package var unknownNanoseconds: Int64
         package var fromNanoseconds: Int64
         package var untilNanoseconds: Int64
 
         package init(
-            toldNanoseconds: Int64, readyNanoseconds: Int64, fromNanoseconds: Int64, untilNanoseconds: Int64
+            toldNanoseconds: Int64, readyNanoseconds: Int64?, unknownNanoseconds: Int64 = 0, fromNanoseconds: Int64,
+            untilNanoseconds: Int64
         ) {
             self.toldNanoseconds = toldNanoseconds
             self.readyNanoseconds = readyNanoseconds
+            self.unknownNanoseconds = unknownNanoseconds
             self.fromNanoseconds = fromNanoseconds
             self.untilNanoseconds = untilNanoseconds
         }
 
-        /// Measured minus told: above zero the guest was told too little.
-        package var differenceNanoseconds: Int64 { readyNanoseconds &- toldNanoseconds }
+        /// Measured minus told, at least and at most: above zero the guest was told too little.
+        package var difference: (least: Int64, most: Int64)? {
+            readyNanoseconds.map {
+                let least = $0 &- toldNanoseconds
+                let (most, isTooLarge) = least.addingReportingOverflow(max(0, unknownNanoseconds))
+                return (least, isTooLarge ? .max : most)
+            }
+        }
 
         enum CodingKeys: String, CodingKey {
             case toldNanoseconds = "told_ns"
             case readyNanoseconds = "ready_ns"
+            case unknownNanoseconds = "unknown_ns"
             case fromNanoseconds = "from_ns"
             case untilNanoseconds = "until_ns"
         }

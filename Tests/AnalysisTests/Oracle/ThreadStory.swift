@@ -12,7 +12,7 @@ extension Happening {
     var isGuests: Bool {
         switch self {
         case .guestSwitched, .guestLost, .guestDevice, .guestTimer, .guestTimerStarted, .guestIdle, .guestIPI,
-            .guestMigrated, .guestEnded:
+            .guestMigrated, .guestEnded, .guestDied, .guestBorn:
             true
         default: false
         }

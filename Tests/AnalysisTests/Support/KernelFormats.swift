@@ -102,7 +102,10 @@ enum KernelFormats {
         ], text: "")
 
     /// What a guest with `-e sched -e irq -e timer -e power` tells.
-    static let guest = [switched, migrated, processExit, irqHandler, hrtimer, reschedule, hrtimerStart, cpuIdle]
+    static let guest = [
+        switched, migrated, processExit, wake("sched_wakeup_new", 373), irqHandler, hrtimer, reschedule, hrtimerStart,
+        cpuIdle,
+    ]
 
     static let irqHandler = EventFormat(
         kernelID: 150, system: "irq", name: "irq_handler_entry",

@@ -36,6 +36,10 @@ enum Happening {
     case lost(atEnd: Bool = false)
     /// `sched_switch` in the guest with source id 1, whose CPU the step names.
     case guestSwitched(Int32, Int32)
+    /// The same, from a thread that is dead.
+    case guestDied(Int32, Int32)
+    /// `sched_wakeup_new` in the guest.
+    case guestBorn(Int32)
     case guestLost
     /// `irq_handler_entry` of that name, `hrtimer_expire_entry`, `reschedule_entry`, `sched_migrate_task` and
     /// `sched_process_exit` in the guest.
@@ -94,6 +98,12 @@ struct EventWriter {
             batch.append(
                 "sched_switch", of: guestTable, pid: previous,
                 ["prev_pid": Int64(previous), "next_pid": Int64(next)], comms: ["next_comm": "task-\(next)"])
+        case .guestDied(let previous, let next):
+            batch.append(
+                "sched_switch", of: guestTable, pid: previous,
+                ["prev_pid": Int64(previous), "next_pid": Int64(next), "prev_state": 0x10],
+                comms: ["next_comm": "task-\(next)"])
+        case .guestBorn(let tid): batch.append("sched_wakeup_new", of: guestTable, pid: 0, ["pid": Int64(tid)])
         case .guestDevice(let name):
             batch.append("irq_handler_entry", of: guestTable, pid: 0, ["irq": 24], dynamic: ["name": name])
         case .guestTimer: batch.append("hrtimer_expire_entry", of: guestTable, pid: 0)
