@@ -26,6 +26,8 @@ extension VCPU {
     /// while the former one was, until `beginTask`.
     mutating func endTask(_ kind: GuestRunning.Kind, at time: Int64, boundNanoseconds: Int64) {
         guard followsTasks else { return }
+        // On a vCPU that ended, no task gets anything.
+        let time = phase == .live ? time : since
         overlay.switched(in: state, at: time, exit: exits.exit(of: currentExit), bound: boundNanoseconds)
         guestRunning.add(overlay, of: kind)
         guestRunning.switched(at: time, boundNanoseconds: boundNanoseconds)

@@ -37,9 +37,9 @@ extension Analyzer {
     /// What the thread that wakes the vCPU says.
     @inline(__always)
     private func context(_ header: EventHeader, on cpu: Int, waking slot: Int) -> WakeUps.Reason {
+        guard cpus[cpu].tid == header.pid else { return .unknown }
         let waker = Int(cpus[cpu].vcpu)
         if waker >= 0 { return vcpus[waker].machine == vcpus[slot].machine ? .ipi : .unknown }
-        guard cpus[cpu].tid == header.pid else { return .unknown }
         if Machine.networkThreads.contains(where: { cpus[cpu].occupant.comm.hasPrefix($0) }) { return .net }
         guard let machine = machines[vcpus[slot].machine], let pid = machine.vmmPID else { return .unknown }
         let isOfVMM = header.pid == pid || Machine.deviceThreads.contains { cpus[cpu].occupant.comm.hasPrefix($0) }

@@ -184,4 +184,18 @@ struct CulpritTests {
         ])
         #expect(try teller.vcpu(31).culprits.map { "\($0.guest ?? "-") \($0.nanoseconds)" } == ["new 15", "old 10"])
     }
+
+    @Test
+    func `a thread is one culprit of a machine, before and after it is known to be a vCPU`() throws {
+        let teller = check(
+            [
+                (0, 1, .switched(0, 31)), (0, 2, .switched(31, 51)), (0, 10, .switched(51, 31)),
+                (1, 12, .switched(0, 51)), (1, 13, .entry(51)), (1, 14, .exit(51, ept)),
+                (1, 20, .switched(51, 0, state: 1)), (2, 21, .switched(0, 32)), (2, 22, .switched(32, 51)),
+                (2, 30, .switched(51, 32)),
+            ], [:], known: [31, 32])
+        let culprits = try #require(teller.analyzer.snapshot().guests.first).culprits
+        #expect(culprits.map(\.tid) == [51])
+        #expect(culprits.map(\.nanoseconds) == [16])
+    }
 }

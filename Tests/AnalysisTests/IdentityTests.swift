@@ -211,4 +211,30 @@ struct IdentityTests {
         #expect(teller.analyzer.anomalies[.tableFull] == 3)
         #expect(teller.analyzer.snapshot().guests.isEmpty)
     }
+
+    @Test
+    func `a guest that says no more does not get the time of who has its vCPU's place later`() throws {
+        var teller = Teller()
+        teller.tell([
+            (0, 0, .identified(machine(threads: [31]))), (0, 0, .linked(pid: 29)), (0, 1, .switched(30, 31)),
+            (0, 5, .entry(31)), (0, 6, .guestSwitched(0, 130)), (0, 20, .exit(31, ept)), (0, 30, .ended(31)),
+        ])
+        for number in 0..<Int32(Limits.retiredVCPUs) {
+            teller.analyzer.identify(machine("m\(number)", pid: 1000 + number, threads: [2000 + number]))
+            teller.tell([(0, 40, .ended(2000 + number))])
+        }
+        teller.analyzer.identify(machine("other", pid: 49, threads: [51]))
+        teller.analyzer.bind(SourceID(2), name: "second", formats: KernelFormats.table(KernelFormats.guest))
+        teller.analyzer.link(SourceID(2), vmmPID: 49)
+        var batch = EventBatch(cpu: 0)
+        batch.append(
+            "sched_switch", of: KernelFormats.table(KernelFormats.guest), pid: 0, ["prev_pid": 0, "next_pid": 7])
+        teller.tell([(0, 50, .switched(31, 51)), (0, 55, .entry(51))])
+        teller.analyzer.apply(
+            batch, times: [HostTime(nanoseconds: 60)], range: 0..<1, source: SourceID(2), boundNanoseconds: 0)
+        teller.tell([(0, 1000, .time)])
+        let tasks = teller.analyzer.snapshot().guests.flatMap(\.tasks)
+        #expect(tasks.first { $0.tid == 7 }?.times[.running] == 940)
+        #expect(tasks.first { $0.tid == 130 }?.believedNanoseconds == 24)
+    }
 }

@@ -128,7 +128,8 @@ struct IntervalTests {
             let listed = intervals.filter { $0.hostTID == tid }.map {
                 Stretch($0.startNanoseconds, $0.endNanoseconds, $0.state.state)
             }
-            let spans = oracle.states(of: tid, knownFrom: oracle.start).spans.map {
+            var figures = Oracle.Figures()
+            let spans = oracle.states(of: tid, knownFrom: oracle.start, into: &figures).map {
                 Stretch($0.span.start, $0.span.end, $0.state)
             }
             let (one, other) = (Stretch.joined(listed), Stretch.joined(spans))

@@ -24,10 +24,11 @@ struct Oracle {
         var queue: Int?
         /// The guest asked to sleep, and its thread has not slept yet.
         var isHalting: Bool
+        var waker: Int32?
     }
 
     /// One vCPU, as `Analyzer` should see it.
-    struct Figures: Equatable {
+    struct Figures {
         var times: [VCPUState: Int64] = [:]
         var culprits: [Int32: Int64] = [:]
         var exitCounts: [Int64: UInt64] = [:]
@@ -35,12 +36,26 @@ struct Oracle {
         var handled: [Int64: [Int64]] = [:]
         var ready: [Int64] = []
         var wakeUpLatencies: [Int64] = []
+        /// When the longest of `ready` began.
+        var longestReadyAt: Int64 = 0
+        var worstPreemption: Int64 = 0
+        var worstPreemptionAt: Int64 = 0
+        /// In how many ready intervals each thread had the CPU at some time.
+        var culpritCounts: [Int32: UInt64] = [:]
+        var migrations: UInt64 = 0
+        /// How many halts each thread ended (nil: nobody, or nobody knows), and how long they were.
+        var wakers: [Int32?: (count: UInt64, halted: Int64)] = [:]
         var preemptions: UInt64 = 0
         var wakeups: UInt64 = 0
         var polled: UInt64 = 0
         var slept: UInt64 = 0
         /// Guest tasks by thread id: what the vCPU did while they were current.
         var tasks: [Int32: [VCPUState: Int64]] = [:]
+        /// And on which exits that went, of the time outside of guest mode.
+        var robbed: [Int32: [Int64: Int64]] = [:]
+        /// Time in guest mode with a task, and with the idle one.
+        var busy: Int64 = 0
+        var idle: Int64 = 0
     }
 
     let steps: [Observation]
@@ -97,7 +112,7 @@ struct Oracle {
     // MARK: What a thread did
 
     /// The states of one vCPU thread from the start to the end, without gaps.
-    func states(of tid: Int32, knownFrom: Int64) -> (spans: [StateSpan], preemptions: UInt64, wakeups: UInt64) {
+    func states(of tid: Int32, knownFrom: Int64, into figures: inout Figures) -> [StateSpan] {
         var story = ThreadStory(tid: tid, start: knownFrom)
         for step in steps where !step.happening.isGuests {
             if step.at < knownFrom {
@@ -108,16 +123,17 @@ struct Oracle {
                 story.tell(step)
             }
         }
-        return (story.spans(until: end), story.preemptions, story.wakeups)
+        figures.preemptions = story.preemptions
+        figures.wakeups = story.wakeups
+        figures.migrations = story.migrations
+        return story.spans(until: end)
     }
 
     // MARK: Laid over each other
 
     func figures(of tid: Int32, knownFrom: Int64, guestCPU: Int? = nil) -> Figures {
-        let (spans, preemptions, wakeups) = states(of: tid, knownFrom: knownFrom)
         var figures = Figures()
-        figures.preemptions = preemptions
-        figures.wakeups = wakeups
+        let spans = states(of: tid, knownFrom: knownFrom, into: &figures)
         for step in steps {
             guard case .exit(let thread, let reason, _, _) = step.happening, thread == tid else { continue }
             figures.exitCounts[reason, default: 0] += 1
@@ -144,25 +160,42 @@ struct Oracle {
     private func addIntervals(_ spans: [StateSpan], to figures: inout Figures) {
         var handling: (exit: Int64, number: Int, length: Int64)?
         var isHaltOpen = false
+        var halted: (number: Int?, length: Int64) = (nil, 0)
         var index = 0
         while index < spans.count {
             let span = spans[index]
             let next = index + 1 < spans.count ? spans[index + 1].state : nil
+            if span.state == .polling || span.state == .halted {
+                if halted.number != span.exitNumber { halted = (span.exitNumber, 0) }
+                halted.length += span.span.length
+            }
             switch span.state {
             case .preempted, .waking:
                 // The same wait on another CPU's queue is the same wait.
                 var length = span.span.length
+                var culprits = culprits(in: span)
                 while index + 1 < spans.count, spans[index + 1].state == span.state, spans[index + 1].queue != nil {
                     index += 1
                     length += spans[index].span.length
+                    culprits.formUnion(self.culprits(in: spans[index]))
+                }
+                for culprit in culprits { figures.culpritCounts[culprit, default: 0] += 1 }
+                if span.state == .preempted, length > figures.worstPreemption {
+                    figures.worstPreemption = length
+                    figures.worstPreemptionAt = span.span.start
                 }
                 let after = index + 1 < spans.count ? spans[index + 1].state : nil
                 if let after, after != .unknown {
+                    if length > figures.ready.max() ?? -1 { figures.longestReadyAt = span.span.start }
                     figures.ready.append(length)
                     if span.state == .waking { figures.wakeUpLatencies.append(length) }
                 }
             case .halted:
-                if let next, next != .unknown { figures.slept += 1 }
+                if let next, next != .unknown {
+                    figures.slept += 1
+                    figures.add(halted.length, endedBy: spans[index + 1].waker)
+                    halted.length = 0
+                }
                 isHaltOpen = false
             case .polling: isHaltOpen = true
             case .hypervisor: isHaltOpen = span.isHalting
@@ -178,7 +211,10 @@ struct Oracle {
                 handling = nil
             }
             if span.state == .running {
-                if isHaltOpen { figures.polled += 1 }
+                if isHaltOpen {
+                    figures.polled += 1
+                    figures.add(halted.number == spans[index - 1].exitNumber ? halted.length : 0, endedBy: nil)
+                }
                 isHaltOpen = false
             } else if span.state == .unknown || span.state == .userspace {
                 isHaltOpen = false
@@ -187,18 +223,43 @@ struct Oracle {
         }
     }
 
+    /// Who had the CPU at some time of a ready span.
+    private func culprits(in span: StateSpan) -> Set<Int32> {
+        guard span.span.length > 0 else { return [] }
+        guard let queue = span.queue else { return [-1] }
+        return Set(occupants(of: queue, in: span.span).map { $0.tid ?? -1 })
+    }
+
     private func addTasks(_ spans: [StateSpan], _ guestCPU: Int, to figures: inout Figures) {
-        var tasks: [(from: Int64, tid: Int32?)] = []
+        var tasks: [(from: Int64, tid: Int32?)] = [(.min, nil)]
         for step in steps where step.cpu == guestCPU {
             if case .guestSwitched(_, let next) = step.happening { tasks.append((step.at, next)) }
         }
         for (place, task) in tasks.enumerated() {
-            guard let tid = task.tid, tid != 0 else { continue }
             let until = place + 1 < tasks.count ? tasks[place + 1].from : end
             for span in spans where span.span.end > task.from && span.span.start < until {
                 let length = min(span.span.end, until) - max(span.span.start, task.from)
-                if length > 0 { figures.tasks[tid, default: [:]][span.state, default: 0] += length }
+                guard length > 0 else { continue }
+                if span.state == .running {
+                    switch task.tid {
+                    case nil: break
+                    case 0: figures.idle += length
+                    default: figures.busy += length
+                    }
+                }
+                guard let tid = task.tid, tid != 0 else { continue }
+                figures.tasks[tid, default: [:]][span.state, default: 0] += length
+                if let exit = span.exit, !span.state.isReady, span.state != .running, span.state != .unknown {
+                    figures.robbed[tid, default: [:]][exit, default: 0] += length
+                }
             }
         }
+    }
+}
+
+extension Oracle.Figures {
+    fileprivate mutating func add(_ halted: Int64, endedBy waker: Int32?) {
+        wakers[waker, default: (0, 0)].count += 1
+        wakers[waker]?.halted += halted
     }
 }

@@ -15,13 +15,13 @@ struct OracleTests {
         for seed in Self.firstSeed..<Self.firstSeed + UInt64(Self.sequences / 2) {
             let start: Int64 = 1000
             let kernel = SimulatedKernel(seed: seed, events: 90, losses: losses, start: start)
-            let problems = compare(kernel, start: start)
+            let problems = compare(kernel, start: start, losses: losses)
             #expect(problems.isEmpty, "seed \(seed), losses \(losses): \(problems.joined(separator: "; "))")
             if !problems.isEmpty { return }
         }
     }
 
-    private func compare(_ kernel: SimulatedKernel, start: Int64) -> [String] {
+    private func compare(_ kernel: SimulatedKernel, start: Int64, losses: Bool) -> [String] {
         let snapshot = ToldAnalyzer(kernel.observations, start: start, SimulatedKernel.machines).snapshot
         let oracle = Oracle(kernel.observations, start: start)
         var problems: [String] = []
@@ -33,20 +33,54 @@ struct OracleTests {
             let guestCPU = SimulatedKernel.heard.firstIndex(of: tid)
             let expected = oracle.figures(of: tid, knownFrom: start, guestCPU: guestCPU)
             problems += differences(row, expected).map { "thread \(tid): \($0)" }
-        }
-        var tasks: [Int32: [VCPUState: Int64]] = [:]
-        for (number, tid) in SimulatedKernel.heard.enumerated() {
-            for (task, times) in oracle.figures(of: tid, knownFrom: start, guestCPU: number).tasks {
-                tasks[task, default: [:]].merge(times) { $0 + $1 }
+            problems += wakeUpDifferences(row, expected, of: tid).map { "thread \(tid): \($0)" }
+            if let running = row.guestRunning {
+                // Unknown time begins when the guest is first heard, which is the analyzer's matter.
+                let told = [running.busyNanoseconds, running.idleNanoseconds]
+                if told != [expected.busy, expected.idle] {
+                    problems.append("thread \(tid): guest code \(told), not \(expected.busy) and \(expected.idle)")
+                }
+            }
+            // Blame that is taken back after a loss leaves the count of whom it was given to.
+            let counts = Dictionary(row.culprits.map { ($0.tid, $0.count) }, uniquingKeysWith: +)
+            if !losses, counts != expected.culpritCounts {
+                problems.append("thread \(tid): culprits' counts \(counts), not \(expected.culpritCounts)")
             }
         }
+        var tasks: [Int32: [VCPUState: Int64]] = [:]
+        var robbed: [Int32: [Int64: Int64]] = [:]
+        for (number, tid) in SimulatedKernel.heard.enumerated() {
+            let figures = oracle.figures(of: tid, knownFrom: start, guestCPU: number)
+            for (task, times) in figures.tasks { tasks[task, default: [:]].merge(times) { $0 + $1 } }
+            for (task, exits) in figures.robbed { robbed[task, default: [:]].merge(exits) { $0 + $1 } }
+        }
         for task in snapshot.guests.flatMap(\.tasks) {
+            // Reasons have names here and numbers there.
+            let told = task.robbedBy.map(\.nanoseconds).sorted()
+            let expected = (robbed[task.tid] ?? [:]).values.sorted()
+            if told != expected { problems.append("task \(task.tid) robbed by exits of \(told), not \(expected)") }
             for state in VCPUState.allCases where task.times[state] != tasks[task.tid]?[state] ?? 0 {
                 problems.append(
                     "task \(task.tid) \(state.label): \(task.times[state]), not \(tasks[task.tid]?[state] ?? 0)")
             }
         }
         return problems
+    }
+
+    /// Who wakes a vCPU says why: another vCPU of its machine by an IPI, its VMM's own thread for a disk, anybody else and
+    /// the end of a poll nothing.
+    private func wakeUpDifferences(
+        _ row: Snapshot.VCPU, _ expected: Oracle.Figures, of tid: Int32
+    ) -> [String] {
+        let machine = SimulatedKernel.machines.first { $0.vcpuThreads.contains { $0.tid == tid } }
+        var reasons: [Snapshot.WakeUpReason.Reason: UInt64] = [:]
+        for (waker, halts) in expected.wakers {
+            let isOwn = machine?.vcpuThreads.contains { $0.tid == waker } ?? false
+            let reason: Snapshot.WakeUpReason.Reason = isOwn ? .ipi : waker == machine?.vmmPID ? .disk : .unknown
+            reasons[reason, default: 0] += halts.count
+        }
+        let told = Dictionary(uniqueKeysWithValues: row.wakeUpReasons.map { ($0.reason, $0.count) })
+        return told == reasons ? [] : ["wake-ups \(told), not \(reasons)"]
     }
 }
 
@@ -59,6 +93,10 @@ func differences(_ row: Snapshot.VCPU, _ expected: Oracle.Figures) -> [String] {
     for state in VCPUState.allCases { check(state.label, row.times[state], expected.times[state] ?? 0) }
     check("preemptions", row.preemptions, expected.preemptions)
     check("wakeups", row.wakeups, expected.wakeups)
+    check("migrations", row.migrations, expected.migrations)
+    check("worst preemption", row.worstPreemptionNanoseconds, expected.worstPreemption)
+    check("worst preemption at", row.worstPreemptionAtNanoseconds, expected.worstPreemptionAt)
+    check("longest wait at", row.ready?.maximumAtNanoseconds ?? 0, expected.longestReadyAt)
     check("polled", row.halts.polled, expected.polled)
     check("slept", row.halts.slept, expected.slept)
     let culprits = Dictionary(row.culprits.map { ($0.tid, $0.nanoseconds) }, uniquingKeysWith: +)

@@ -15,12 +15,16 @@ struct SimulatedKernel {
     /// Thread of the first machine's vCPU n, which is CPU n of the guest that is heard.
     static let heard: [Int32] = [31, 32]
     static let machines = [machine("web1", pid: 29, threads: heard), machine("db", pid: 49, threads: [51])]
-    static let exits: [Int64] = [12, 1, 48, 30, 12]
+    /// A thread of the first machine's VMM, and one of nobody.
+    static let others: [Int32] = [29, 901]
+    /// HLT, and others, by VMX's and SVM's numbers.
+    static let exits: [Int64: [Int64]] = [1: [12, 1, 48, 30, 12], 2: [0x78, 0x60, 0x400, 0x7b, 0x78]]
 
     private(set) var observations: [Observation] = []
     private var random: SeededGenerator
     private let cpuCount: Int
     private let loses: Bool
+    private let isa: Int64
     private var now: Int64
     private var current: [Int32]
     private var places: [Int32: Place] = [:]
@@ -33,9 +37,10 @@ struct SimulatedKernel {
         random = SeededGenerator(seed: seed)
         cpuCount = .random(in: 1...3, using: &random)
         loses = losses
+        isa = seed % 4 == 3 ? 2 : 1
         now = start
         current = [Int32](repeating: 0, count: cpuCount)
-        for tid in Self.vcpus + [900, 901] {
+        for tid in Self.vcpus + Self.others {
             places[tid] = .sleeping
             modes[tid] = .host
         }
@@ -85,7 +90,7 @@ struct SimulatedKernel {
                 return guestSwitch(number, on: cpu)
             }
             modes[tid] = .host
-            write(cpu, .exit(tid, exit(of: tid)))
+            write(cpu, .exit(tid, exit(of: tid), isa: isa))
         case .host where chance(8):
             modes[tid] = .userspace
             write(cpu, .userspaceExit(tid, reason: chance(3) && !hasTask(tid) ? 5 : 2, errno: chance(4) ? -4 : 0))
@@ -98,8 +103,9 @@ struct SimulatedKernel {
 
     /// Nobody but the idle task halts.
     private mutating func exit(of tid: Int32) -> Int64 {
-        let exit = Self.exits.randomElement(using: &random) ?? 1
-        return exit == 12 && hasTask(tid) ? 48 : exit
+        let exits = Self.exits[isa] ?? []
+        let exit = exits.randomElement(using: &random) ?? 1
+        return exit == exits[0] && hasTask(tid) ? exits[2] : exit
     }
 
     private func hasTask(_ tid: Int32) -> Bool {

@@ -29,6 +29,8 @@ struct ThreadStory {
         var queue: Int?
         /// The guest asked to sleep, and its thread has not slept yet.
         var isHalting: Bool
+        /// Who woke it, of a thread that waits since.
+        var waker: Int32?
     }
 
     let tid: Int32
@@ -45,6 +47,7 @@ struct ThreadStory {
     private var pollLimit: Int64?
     private(set) var preemptions: UInt64 = 0
     private(set) var wakeups: UInt64 = 0
+    private(set) var migrations: UInt64 = 0
     /// The last event of each CPU, and when it last had another thread: there, what it is to blame for is settled.
     private var lastEvents: [Int: Int64] = [:]
     private var lastTurns: [Int: Int64] = [:]
@@ -100,8 +103,7 @@ struct ThreadStory {
             // Nobody is on two CPUs: how it left the one where it was is missing there.
             if let position { loseSight(since: lastEvents[position]) }
             // It writes events, so it is here; since when, and doing what, no event told.
-            position = step.cpu
-            lastCPU = step.cpu
+            arrive(on: step.cpu)
             begin(.unknown, at: step.at)
         }
         switch step.happening {
@@ -109,8 +111,7 @@ struct ThreadStory {
             if previous == tid { switchedOut(step, previousState) }
             if next == tid {
                 if let position { loseSight(since: lastEvents[position]) }
-                position = step.cpu
-                lastCPU = step.cpu
+                arrive(on: step.cpu)
                 begin(outside, at: step.at)
             }
         case .waking(tid, let target), .wakeup(tid, let target):
@@ -119,6 +120,7 @@ struct ThreadStory {
             } else if position == nil {
                 wakeups += 1
                 begin(.waking, at: step.at, queue: target)
+                chapters[chapters.count - 1].waker = step.current
             }
         case .migrated(tid, let target):
             if state.isReady { move(to: target, at: step.at) }
@@ -144,6 +146,12 @@ struct ThreadStory {
         case .haltPoll(tid, let new): pollLimit = new
         default: break
         }
+    }
+
+    private mutating func arrive(on cpu: Int) {
+        if let lastCPU, lastCPU != cpu { migrations += 1 }
+        position = cpu
+        lastCPU = cpu
     }
 
     private mutating func move(to queue: Int, at time: Int64) {
@@ -172,7 +180,8 @@ struct ThreadStory {
             let next = index + 1 < chapters.count ? chapters[index + 1].at : max(end, chapter.at)
             return Oracle.StateSpan(
                 span: Oracle.Span(start: chapter.at, end: next), state: chapter.state, exit: chapter.exit,
-                exitNumber: chapter.exitNumber, queue: chapter.queue, isHalting: chapter.isHalting)
+                exitNumber: chapter.exitNumber, queue: chapter.queue, isHalting: chapter.isHalting, waker: chapter.waker
+            )
         }
     }
 }
