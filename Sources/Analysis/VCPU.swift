@@ -171,10 +171,8 @@ struct VCPU: Sendable, Codable {
         handling = 0
         isHaltOpen = isHalt && knowsScheduling
         knowsHandling = !isHalt || knowsScheduling
-        if isHalt {
-            halted = 0
-            wakeUps.close()
-        }
+        halted = 0
+        if isHalt { wakeUps.close() }
         return anomaly
     }
 
@@ -329,6 +327,7 @@ struct VCPU: Sendable, Codable {
         cpu = Self.nowhere
         guestMode = .unknown
         isHaltOpen = false
+        halted = 0
         currentExit = ExitTable.noRow
         (outside, sleepMeaning) = Self.assumption(knowsGuestMode)
     }

@@ -73,13 +73,15 @@ struct OracleTests {
         _ row: Snapshot.VCPU, _ expected: Oracle.Figures, of tid: Int32
     ) -> [String] {
         let machine = SimulatedKernel.machines.first { $0.vcpuThreads.contains { $0.tid == tid } }
-        var reasons: [Snapshot.WakeUpReason.Reason: UInt64] = [:]
+        var reasons: [Snapshot.WakeUpReason.Reason: [Int64]] = [:]
         for (waker, halts) in expected.wakers {
             let isOwn = machine?.vcpuThreads.contains { $0.tid == waker } ?? false
             let reason: Snapshot.WakeUpReason.Reason = isOwn ? .ipi : waker == machine?.vmmPID ? .disk : .unknown
-            reasons[reason, default: 0] += halts.count
+            reasons[reason, default: [0, 0]][0] += Int64(halts.count)
+            reasons[reason]?[1] += halts.halted
         }
-        let told = Dictionary(uniqueKeysWithValues: row.wakeUpReasons.map { ($0.reason, $0.count) })
+        let told = Dictionary(
+            uniqueKeysWithValues: row.wakeUpReasons.map { ($0.reason, [Int64($0.count), $0.haltedNanoseconds]) })
         return told == reasons ? [] : ["wake-ups \(told), not \(reasons)"]
     }
 }
