@@ -122,9 +122,11 @@ extension LabTests {
                 try expectRatio(name, ours, stock, in: 0.9...1.1)
             }
             // Each line is a wake-up and two switches; but one that comes before its reader sleeps wakes nobody, which is up
-            // to the scheduler. And the tools' own threads are woken, and take the CPU, while the work has it. Four
-            // runs had ratios from 0.86 to 1.17.
-            for name in ["sched_waking", "sched_switch"] { try expectRatio(name, ours, stock, in: 0.75...1.33) }
+            // to the scheduler. And the tools' own threads take the CPU while the work has it, and the kernel's are woken by
+            // interrupts that the tools cause: in six runs, with 300 to 760 softirqs, switches had ratios from 0.86 to 1.17
+            // and wake-ups from 0.71 to 1.17.
+            try expectRatio("sched_switch", ours, stock, in: 0.75...1.33)
+            try expectRatio("sched_waking", ours, stock, in: 0.6...1.67)
             #expect(ours.lost == 0)
             #expect(
                 ours.bytesSent * stock.eventCount * 2 < stock.bytesSent * ours.eventCount,
