@@ -7,7 +7,8 @@
 ///
 /// *What it does not wait for.* A source whose watermark is more than `maxLag` behind the reference's (the host) is
 /// *late*: it no longer holds the others back until it is within half of that (so that it does not flicker). A source
-/// that has not spoken yet has `maxLag` of grace. Events of any source that come when the order has already passed them
+/// that has not spoken yet has `maxLag` of grace, in which nothing more goes out: it may have begun before the
+/// reference's watermark that comes first after it was added. Events of any source that come when the order has already passed them
 /// are counted, and go out at once with the next drain, before everything else and in order among themselves, so that
 /// they can be applied where they still help. And never are more than `maxEvents` held: beyond it the oldest go out
 /// without waiting, counted.
@@ -23,8 +24,10 @@ package struct Merger: Sendable, Codable {
     private struct Source: Codable {
         let id: SourceID
         let isReference: Bool
-        /// No event before it will come; nil until the source, or the reference for it, has spoken.
+        /// No event before it will come; nil until the source has spoken.
         var watermark: HostTime?
+        /// Where the reference was when this source was first waited for.
+        var awaitedSince: HostTime?
         var hasEnded = false
         var isLate = false
         var timesLate: UInt64 = 0
@@ -115,8 +118,10 @@ package struct Merger: Sendable, Codable {
     /// The source holds nobody back at present, because it is too far behind.
     package func isLate(_ source: SourceID) -> Bool { place(of: source).map { sources[$0].isLate } ?? false }
 
-    /// The latest promise of the source; nil before the first.
-    package func watermark(of source: SourceID) -> HostTime? { place(of: source).flatMap { sources[$0].watermark } }
+    /// The latest promise of the source; before the first, since when it is awaited.
+    package func watermark(of source: SourceID) -> HostTime? {
+        place(of: source).flatMap { sources[$0].watermark ?? sources[$0].awaitedSince }
+    }
 
     /// How often it became late (`Anomaly.sourceLate`).
     package func timesLate(_ source: SourceID) -> UInt64 { place(of: source).map { sources[$0].timesLate } ?? 0 }
@@ -190,17 +195,27 @@ package struct Merger: Sendable, Codable {
         guard isWatched else { return sources.isEmpty ? .nothing : .everything }
         guard let lead else { return .nothing }
         var end = lead
+        var isAwaiting = false
         for place in sources.indices where !sources[place].hasEnded {
-            let watermark = sources[place].watermark ?? lead
-            sources[place].watermark = watermark
-            let lag = lead - watermark
+            let since = sources[place].awaitedSince ?? lead
+            sources[place].awaitedSince = since
+            let lag = lead - (sources[place].watermark ?? since)
             if sources[place].isLate {
                 sources[place].isLate = lag > maxLagNanoseconds / 2
             } else if lag > maxLagNanoseconds, !sources[place].isReference {
                 sources[place].isLate = true
                 sources[place].timesLate += 1
             }
-            if !sources[place].isLate { end = min(end, watermark) }
+            if sources[place].isLate { continue }
+            guard let watermark = sources[place].watermark else {
+                isAwaiting = true
+                continue
+            }
+            end = min(end, watermark)
+        }
+        if isAwaiting {
+            guard let horizon else { return .nothing }
+            end = min(end, horizon)
         }
         return .before(end)
     }
