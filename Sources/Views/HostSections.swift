@@ -138,12 +138,13 @@ struct HostSections {
         var table = TextTable(
             columns: [
                 .init(title: title, room: 12...16), .init(title: least + "TIMES", alignment: .right, room: 6...6),
-                .init(title: "HALTED", alignment: .right, room: 7...7),
+                .init(title: least + "HALTED", alignment: .right, room: 7...7),
                 .init(title: "%", alignment: .right, room: 4...4), .init(title: "", rank: 1, room: 4...16),
             ], gap: 1)
-        let whole = reasons.reduce(UInt64(0)) { $0.addingReportingOverflow($1.count).partialValue }
+        // Of the column beside it, as in the other tables.
+        let whole = reasons.reduce(Int64(0)) { $0 &+ $1.haltedNanoseconds }
         for reason in reasons {
-            let share = Share(Int64(clamping: reason.count), of: Int64(clamping: whole))
+            let share = Share(reason.haltedNanoseconds, of: whole)
             let style: Style = reason.reason == .unknown ? .unknown : .plain
             table.rows.append([
                 .init(reason.reason.word, style), .init(Format.count(reason.count)),
