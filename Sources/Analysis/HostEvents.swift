@@ -10,6 +10,8 @@ extension Analyzer {
         return true
     }
 
+    /// Inlined, like the few below: it is one function for nearly every event, and registers are few.
+    @inline(__always)
     mutating func hostEvent(_ header: EventHeader, in records: borrowing RawSpan, on cpu: Int, at time: Int64) {
         let type = Int(header.typeIndex)
         let event = type < host.events.count ? host.events[type] : .other
@@ -87,8 +89,13 @@ extension Analyzer {
 
     /// Whether the event on `cpu` may still change the vCPU. One that comes after later events of the same vCPU takes
     /// effect at the last of them, unless that has put the vCPU on another CPU: then it is too late to mean anything.
+    @inline(__always)
     private mutating func isTimely(_ slot: Int, on cpu: Int, at time: Int64) -> Bool {
-        guard time < vcpus[slot].settled else { return true }
+        time >= vcpus[slot].settled || isInTime(slot, on: cpu, at: time)
+    }
+
+    @inline(never)
+    private mutating func isInTime(_ slot: Int, on cpu: Int, at time: Int64) -> Bool {
         anomalies.add(.eventMovedUp)
         return !isStale(slot, on: cpu, at: time)
     }
@@ -164,8 +171,8 @@ extension Analyzer {
         } else if vcpus[slot].cpu == VCPU.nowhere {
             if time < vcpus[slot].settled { anomalies.add(.eventMovedUp) }
             let isHalted = vcpus[slot].state == .halted
-            let reason = isHalted ? wakeUpReason(of: slot, header, on: cpu, isWaker: isWaker) : .unknown
-            vcpus[slot].woken(by: reason, at: time)
+            let cause = isHalted ? wakeUpReason(of: slot, header, on: cpu, isWaker: isWaker) : (.unknown, nil)
+            vcpus[slot].woken(by: cause.reason, vector: cause.vector, at: time)
             startWaiting(slot, for: target >= 0 ? target : vcpus[slot].lastCPU)
         }
         return true
@@ -202,23 +209,43 @@ extension Analyzer {
     ) -> Bool {
         guard let value = field?.value(in: records, of: header) else { return false }
         let tid = Int32(truncatingIfNeeded: value)
+        if isExit {
+            threadEnded(tid, at: time)
+        } else {
+            let slot = slot(of: tid)
+            if slot >= 0 { retire(slot, at: time) }
+            hostNames.remove(tid)
+        }
+        return true
+    }
+
+    mutating func threadEnded(_ tid: Int32, at time: Int64) {
         let slot = slot(of: tid)
         if slot >= 0 { retire(slot, at: time) }
         hostNames.remove(tid)
-        if isExit {
-            kernelThreads.remove(tid)
-            if let machine = machineByPID[tid] { processEnded(machine, pid: tid) }
-        }
-        return true
+        kernelThreads.remove(tid)
+        if let machine = machineByPID[tid] { processEnded(machine, pid: tid) }
     }
 
     // MARK: KVM
 
     /// The vCPU whose thread wrote a `kvm` event on `cpu`, adopted when it was not known; nil when there is no room, or
     /// when the event came too late to mean anything.
+    @inline(__always)
     mutating func vcpu(_ header: EventHeader, kvmID: Int64?, on cpu: Int, at time: Int64) -> Int? {
+        let slot = Int(cpus[cpu].vcpu)
+        // Nearly always it is known, has been seen on this CPU, and nothing later of it was told.
+        if slot >= 0, vcpus[slot].cpu == Int32(truncatingIfNeeded: cpu), time >= vcpus[slot].settled,
+            kvmID == nil || kvmID == Int64(vcpus[slot].kvmID)
+        {
+            return slot
+        }
+        return findVCPU(header, kvmID: kvmID.flatMap { Int32(exactly: $0) } ?? -1, on: cpu, at: time)
+    }
+
+    @inline(never)
+    private mutating func findVCPU(_ header: EventHeader, kvmID: Int32, on cpu: Int, at time: Int64) -> Int? {
         var slot = Int(cpus[cpu].vcpu)
-        let kvmID = kvmID.flatMap { Int32(exactly: $0) } ?? -1
         if slot < 0 || kvmID >= 0 && vcpus[slot].kvmID != kvmID {
             guard let known = recognize(slot, tid: header.pid, kvmID: kvmID, at: time) else { return nil }
             slot = known

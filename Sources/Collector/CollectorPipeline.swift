@@ -94,6 +94,7 @@ package struct CollectorPipeline: Codable {
         case .symbols: break
         case .kernelThreads(let threads):
             for thread in threads { analyzer.setKernelThread(thread) }
+        case .threadsEnded(let threads, let time): analyzer.threadsEnded(threads, by: time)
         case .sourceClosed(let source, let reason, let isFailure):
             guard let index = index(of: source) else { return }
             close(index, reason, isFailure: isFailure)

@@ -58,6 +58,8 @@ package final class LiveSession: @unchecked Sendable {
     var clocks: ClockPlan?
     /// How often the snapshot is renewed while events come.
     private static let snapshotNanoseconds: Int64 = 100_000_000
+    /// How often it is looked whether the machines are still there.
+    private static let rollNanoseconds: Int64 = 1_000_000_000
 
     package init(options: SessionOptions, writer: LogWriter?, flightRecorder: FlightRecorder? = nil) {
         self.flightRecorder = flightRecorder
@@ -191,10 +193,13 @@ package final class LiveSession: @unchecked Sendable {
         var pipeline = CollectorPipeline()
         var recorder = LogRecorder(writer: writer)
         var nextSnapshot: Int64 = 0
+        var roll = MachineRoll()
+        var nextRoll: Int64 = 0
         while true {
             let input = queue.pop(timeoutNanoseconds: LiveSession.snapshotNanoseconds)
             if let input {
                 process(input, &pipeline, &recorder)
+                if case .record(.machine(let facts)) = input { roll.add(facts) }
                 if case .record(.sourceClosed(let source, let reason, let isFailure)) = input {
                     if isFailure { notice("\(name(of: source)) is gone: \(reason)") }
                     let (left, isStopping) = lock.withLock {
@@ -215,6 +220,14 @@ package final class LiveSession: @unchecked Sendable {
             // Threads of an LTTng session's host are not those of this one.
             for record in host == nil ? [] : machines.identify(unidentified) {
                 process(.record(record), &pipeline, &recorder)
+                if case .machine(let facts) = record { roll.add(facts) }
+            }
+            if host != nil, now >= nextRoll {
+                nextRoll = now + LiveSession.rollNanoseconds
+                let ended = roll.takeEnded()
+                if !ended.isEmpty, let time = clocks?.host.now() {
+                    process(.record(.threadsEnded(ended, by: time)), &pipeline, &recorder)
+                }
             }
             for source in pipeline.lostClocks() { links.first { $0.source == source }?.probeNow() }
             if let failure = recorder.flush() { fail(failure) }

@@ -1,6 +1,6 @@
-import Inventory
+package import Inventory
 import SessionLog
-import TraceModel
+package import TraceModel
 import Transport
 import Wire
 
@@ -41,6 +41,32 @@ struct MachineWatch: Sendable {
                 MachineProblem(
                     description: "no virtual machine of this host could be matched with it; say which with --pid"))
         }
+    }
+}
+
+/// Which threads of the machines that were told still are there.
+///
+/// The host's trace tells their ends only with `sched` events; a session without them would show a machine that is gone in its
+/// last state for ever. One small file is read for each thread at a look.
+package struct MachineRoll {
+    private let proc: ProcFS
+    /// When each thread began, by its number: numbers are used again.
+    private var beginnings: [Int32: UInt64] = [:]
+
+    package init(proc: ProcFS = ProcFS()) { self.proc = proc }
+
+    package mutating func add(_ facts: VMFacts) {
+        for thread in [facts.vmmPID] + facts.vcpuThreads.map(\.tid) {
+            // Whoever ended since the facts were read is told at the next look.
+            beginnings[thread] = proc.startTicks(ofThread: thread) ?? .max
+        }
+    }
+
+    /// Those that ended since the last look, each once.
+    package mutating func takeEnded() -> [Int32] {
+        let ended = beginnings.filter { proc.startTicks(ofThread: $0.key) != $0.value }.keys.sorted()
+        for thread in ended { beginnings[thread] = nil }
+        return ended
     }
 }
 

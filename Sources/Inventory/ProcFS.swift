@@ -58,6 +58,12 @@ package struct ProcFS: Sendable {
         return scan.machine(pid)
     }
 
+    /// When a thread began, in clock ticks after boot: with its number, who it is. Nil when there is none (any more).
+    package func startTicks(ofThread tid: Int32) -> UInt64? {
+        guard let stat = MachineScan(files: files).stat("\(tid)"), !stat.isZombie else { return nil }
+        return stat.startTicks
+    }
+
     /// Whether a thread is the kernel's own; nil when there is no such thread (any more).
     package func isKernelThread(_ tid: Int32) -> Bool? {
         MachineScan(files: files).stat("\(tid)")?.isKernelThread

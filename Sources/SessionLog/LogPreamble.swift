@@ -30,6 +30,9 @@ package struct LogPreamble: Sendable {
         case .link(let source, _, _): sources[source]?.link = record
         case .machine(let facts): machines[facts.vmmPID] = facts
         case .kernelThreads: kernelThreads = record
+        case .threadsEnded(let threads, _):
+            for thread in threads { machines[thread] = nil }
+            for pid in machines.keys { machines[pid]?.vcpuThreads.removeAll { threads.contains($0.tid) } }
         case .message(let source, .onlineCPUs): sources[source]?.onlineCPUs = record
         case .probe(let source, _), .clock(let source, _):
             sources[source]?.clock.append(record)

@@ -18,6 +18,8 @@ package enum LogRecord: Hashable, Sendable {
     /// The source's events are those of this VMM's machine; `evidence` is what told so.
     case link(SourceID, vmmPID: Int32, evidence: String)
     case kernelThreads([Int32])
+    /// Threads of machines that were there and are not any more; when that was seen, on the host's clock.
+    case threadsEnded([Int32], by: HostTime)
     case sourceClosed(SourceID, reason: String, isFailure: Bool)
     /// A part of the source's `/proc/kallsyms`, for exports: all parts together are one zstd frame, in which a u32 of
     /// their length may come first. Megabytes that no analysis looks at.
@@ -87,6 +89,7 @@ extension LogRecord {
         case sourceClosed = 70
         case clock = 71
         case symbols = 72
+        case threadsEnded = 74
     }
 
     /// The source, and the frames that are written. An opening's formats and names go before it in frames of their own, as
@@ -143,6 +146,10 @@ extension LogRecord {
         case .kernelThreads(let threads):
             body.put(threads, limit: Limits.taskNames) { $0.put(signed: Int64($1)) }
             return (.host, Frame(type: Code.kernelThreads.rawValue, isSkippable: true, body: body.bytes))
+        case .threadsEnded(let threads, let time):
+            body.put(threads, limit: Limits.taskNames) { $0.put(signed: Int64($1)) }
+            body.put(signed: time.nanoseconds)
+            return (.host, Frame(type: Code.threadsEnded.rawValue, isSkippable: true, body: body.bytes))
         case .symbols(let source, let part):
             return (source, Frame(type: Code.symbols.rawValue, isSkippable: true, body: part))
         case .sourceClosed(let source, let reason, let isFailure):
@@ -189,6 +196,11 @@ extension LogRecord {
                 try body.array(limit: Limits.taskNames) { (body) throws(MessageError) in
                     Int32(truncatingIfNeeded: try body.signed())
                 })
+        case .threadsEnded:
+            let threads = try body.array(limit: Limits.taskNames) { (body) throws(MessageError) in
+                Int32(truncatingIfNeeded: try body.signed())
+            }
+            self = .threadsEnded(threads, by: HostTime(nanoseconds: try body.signed()))
         case .sourceClosed:
             self = .sourceClosed(source, reason: try body.text(), isFailure: try body.bool())
         }

@@ -80,23 +80,6 @@ struct SessionTests {
     }
 
     @Test
-    func `a CPU that comes is seen, and one that goes leaves its last state to the events of others`() throws {
-        let teller = check(
-            [
-                (0, 1, .switched(0, 31)), (0, 5, .entry(31)), (3, 10, .switched(0, 900)), (0, 20, .exit(31, ept)),
-                // The CPU is taken offline: its threads are moved.
-                (0, 21, .switched(31, 17)), (0, 22, .migrated(31, to: 3)), (3, 40, .switched(900, 31)),
-                (3, 45, .entry(31)), (3, 60, .time),
-            ], [31: "unknown 0, hypervisor 1, running 5, hypervisor 20, preempted 21, hypervisor 40, running 45"])
-        #expect(teller.analyzer.snapshot().host.cpus.map(\.cpu) == [0, 3])
-        let vcpu = try teller.vcpu(31)
-        #expect(vcpu.hostCPU == 3)
-        #expect(vcpu.migrations == 1)
-        #expect(vcpu.culprits.map(\.tid) == [900, 17])
-        #expect(vcpu.culprits.map(\.nanoseconds) == [18, 1])
-    }
-
-    @Test
     func `a machine that starts and one that stops in the session are listed, each for its time`() throws {
         var teller = Teller()
         teller.tell([
@@ -110,6 +93,48 @@ struct SessionTests {
         #expect(guests[0].vcpus[0].times.total == 61)
         #expect(guests[1].vcpus[0].times.total == 60)
         #expect(guests[1].vcpus[0].times[.running] == 60)
+    }
+
+    /// A VMM that is killed writes no event but those of `sched`.
+    @Test
+    func `a machine that is found to be gone ends then, when no event told`() throws {
+        let teller = check(
+            [
+                (0, 5, .entry(31)), (0, 20, .exit(31, ept)), (0, 60, .gone([29, 31])), (0, 50, .time),
+                (1, 55, .entry(51)), (0, 100, .time),
+            ], [31: "unknown 0, running 5, hypervisor 20, unknown 60"], without: ["sched"])
+        let vcpu = try teller.vcpu(31)
+        #expect(vcpu.detail == "thread ended")
+        #expect(vcpu.times.total == 60)
+        #expect(vcpu.times[.hypervisor] == 40)
+        let guest = try #require(teller.analyzer.snapshot().guests.first)
+        #expect(guest.name == "web1")
+        #expect(teller.analyzer.snapshot().guests.map { $0.vcpus.count } == [1, 1])
+    }
+
+    @Test
+    func `one thread of a machine that is found to be gone leaves the others`() throws {
+        let teller = check(
+            [
+                (0, 5, .entry(31)), (1, 5, .entry(32, vcpu: 1)), (1, 20, .gone([32])), (0, 30, .exit(31, ept)),
+                (0, 100, .time),
+            ], [31: "unknown 0, running 5, hypervisor 30", 32: "unknown 0, running 5, unknown 20"], known: [31, 32],
+            without: ["sched"])
+        #expect(try teller.vcpu(32).times.total == 20)
+        #expect(try teller.vcpu(31).times.total == 100)
+    }
+
+    /// The look at /proc can come after the id was given to the next vCPU.
+    @Test
+    func `where the trace tells of threads' ends, nothing else does`() throws {
+        let teller = check(
+            [
+                (0, 1, .switched(30, 31)), (0, 5, .entry(31)), (0, 20, .exit(31, ept)), (0, 30, .ended(31)),
+                (0, 31, .switched(31, 30, state: 0x10)), (0, 33, .identified(machine("new", pid: 60, threads: [31]))),
+                (0, 40, .switched(30, 31)), (0, 50, .entry(31)), (0, 60, .gone([29, 31])), (0, 100, .time),
+            ], [:])
+        #expect(try teller.vcpu(31).state.state == .running)
+        #expect(try teller.vcpu(31).times[.running] == 50)
     }
 
     // MARK: Nested

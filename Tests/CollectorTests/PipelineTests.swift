@@ -86,6 +86,42 @@ import Wire
         #expect(lost() == [.max, 2, 0, 1])
     }
 
+    /// The look at /proc is ahead of the trace: what threads did until they ended is still to come.
+    @Test func `threads that were found to be gone end when the analysis has come to that time`() throws {
+        var pipeline = CollectorPipeline()
+        func tell(_ record: LogRecord) { pipeline.apply(.record(record)) }
+        tell(
+            .session(
+                SessionFacts(
+                    program: "", hostname: "", kernelRelease: "", bootID: "", start: HostTime(nanoseconds: 0),
+                    wallClockSeconds: 0, maximumLagNanoseconds: 1_000_000)))
+        tell(
+            .sourceOpened(
+                .host,
+                SourceFacts(
+                    name: "host", isHost: true, endpoint: "", hostname: "", bootID: "", kernelRelease: "",
+                    prepared: Prepared(
+                        token: 0, clock: .monoRaw, byteOrder: .native, longSize: 8, subBufferBytes: 4096,
+                        bufferKiBPerCPU: 4, cpus: [0], instance: "")),
+                formats: [KernelTexts.entry, KernelTexts.exit], names: TaskNamesMessage(tasks: [])))
+        tell(
+            .machine(
+                VMFacts(vmmPID: 29, vmm: "qemu", name: "web1", vcpuThreads: [.init(tid: 31, vcpu: 0)])))
+        let table = try KernelTexts.table([KernelTexts.entry, KernelTexts.exit])
+        tell(.threadsEnded([29, 31], by: HostTime(nanoseconds: 5000)))
+        func vcpu() throws -> Snapshot.VCPU { try #require(pipeline.snapshot().guests.first?.vcpus.first) }
+        for (time, state) in [(UInt64(1000), VCPUState.running), (4000, .running), (6000, .unknown)] {
+            var batch = EventBatch(cpu: 0)
+            if time < 5000 { batch.append("kvm_entry", of: table, at: time, pid: 31, ["vcpu_id": 0]) }
+            pipeline.apply(.batch(.host, batch))
+            tell(.message(.host, .watermark(TraceTicks(time + 1))))
+            #expect(try vcpu().state.state == state)
+        }
+        #expect(try vcpu().detail == "thread ended")
+        #expect(try vcpu().times.total == 5000)
+        #expect(pipeline.snapshot().guests.count == 1)
+    }
+
     @Test func `a format that cannot be read leaves the others in their places`() throws {
         let source = SourceID(5)
         let broken = FormatMessage(system: "sched", text: "no format at all")

@@ -149,6 +149,8 @@ struct SyntheticSession {
         }
         if isAway, plan.secondGuestReturns, number == plan.rounds * 3 / 4 { try comeBack() }
         if number % 10 == 0 { for guest in 0..<2 { probe(guest) } }
+        // Of a time that is to come, and of threads that nobody knows: the machines of this session stay.
+        if number == plan.rounds / 3 { tell(.threadsEnded([990], by: HostTime(nanoseconds: now + 3_000_000))) }
         if random.chance(plan.mishaps) { mishap() }
     }
 

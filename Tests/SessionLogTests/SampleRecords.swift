@@ -74,6 +74,7 @@ enum SampleRecords {
         .machine(machine), .machine(VMFacts(vmmPID: 1, vmm: "", name: "")),
         .link(guest, vmmPID: 29, evidence: "cid"),
         .kernelThreads([2, 3, .max]), .kernelThreads([]),
+        .threadsEnded([29, 31], by: HostTime(nanoseconds: -5)), .threadsEnded([], by: HostTime(nanoseconds: .max)),
         .sourceClosed(guest, reason: "drained", isFailure: false),
         .sourceClosed(.host, reason: "the agent closed the connection", isFailure: true),
     ]

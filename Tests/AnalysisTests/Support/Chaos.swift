@@ -25,7 +25,7 @@ struct Chaos {
         let other = Int32.random(in: 30...35, using: &random)
         let cpu = Int.random(in: -1..<4, using: &random)
         let vcpu = Int64(tid - 30)
-        switch Int.random(in: 0..<40, using: &random) {
+        switch Int.random(in: 0..<41, using: &random) {
         case 0..<10: return .switched(tid, other, state: [0, 0x100, 1, 2, 1].randomElement(using: &random) ?? 0)
         case 10: return .switched(tid, 0, state: [1, 0x10].randomElement(using: &random) ?? 1)
         case 11: return .switched(0, tid)
@@ -43,6 +43,7 @@ struct Chaos {
         case 36: return .identified(machine("m\(tid / 3)", pid: tid / 3, threads: [tid, other]))
         case 37: return .guestSwitched(1, 2)
         case 38: return .linked(pid: tid / 3)
+        case 39: return .gone([tid, other, tid / 3])
         default: return .time
         }
     }

@@ -28,7 +28,7 @@ struct Script {
         defer { if !batch.isEmpty { items.append(.batch(batch, times, .host)) } }
         switch step.happening {
         case .lost: batch.losses.append(LossMark(index: batch.headers.count, place: .ringBuffer, count: nil))
-        case .identified, .linked, .guestGone, .guestEnds, .time:
+        case .identified, .linked, .guestGone, .guestEnds, .gone, .time:
             other(.told(step.happening, at: step.at), &batch, &times)
         case .guestSwitched:
             var guest = EventBatch(cpu: step.cpu)

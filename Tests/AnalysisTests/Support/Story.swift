@@ -58,6 +58,8 @@ enum Happening {
     case guestGone
     /// The guest's trace ends then; told at once, of a time that may be to come.
     case guestEnds
+    /// These threads of the host were found to be gone; told at once, of a time that may be to come.
+    case gone([Int32])
     /// Nothing happens until then.
     case time
 }
@@ -181,6 +183,7 @@ extension Analyzer {
         case .linked(let pid): link(SourceID(1), vmmPID: pid)
         case .guestGone: sourceGone(SourceID(1), at: HostTime(nanoseconds: time))
         case .guestEnds: sourceEnds(SourceID(1), at: HostTime(nanoseconds: time))
+        case .gone(let threads): threadsEnded(threads, by: HostTime(nanoseconds: time))
         case .time: advance(to: HostTime(nanoseconds: time))
         default: return false
         }
