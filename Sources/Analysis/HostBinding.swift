@@ -216,6 +216,11 @@ struct HostBinding: Sendable, Codable {
                 "no sched:sched_waking or sched:sched_wakeup events on the host: the wait of a woken vCPU for a CPU "
                     + "counts as halted or blocked")
         }
+        if knowledge.scheduling, !events.contains(.migrated) {
+            sentences.append(
+                "no sched:sched_migrate_task events on the host: a vCPU that is moved to another CPU while it waits is taken "
+                    + "to wait for the former, whose threads are blamed")
+        }
         return sentences
     }
 }
