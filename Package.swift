@@ -130,8 +130,8 @@ let package = Package(
         .executableTarget(
             name: "tandem-bench",
             dependencies: [
-                "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog", "Collector", "TraceFiles",
-                "CTF", "RecordingSupport", "Views", "EventText",
+                "AllocationCounting", "TraceModel", "Decoding", "Wire", "Timeline", "Analysis", "SessionLog",
+                "Collector", "TraceFiles", "CTF", "RecordingSupport", "Views", "EventText",
             ],
             path: "Tests/Benchmarks", swiftSettings: strict),
         // A private tracefs instance and child processes, for integration tests and benchmarks. No Foundation.

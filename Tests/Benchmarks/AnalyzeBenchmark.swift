@@ -8,7 +8,9 @@ import TraceModel
 /// kvm, guest events sched and irq), told over and over with times that go on. They are told in the runs that the merge
 /// made of them, in runs of one event, as when two CPUs take turns, and one CPU after the other, the longest runs there
 /// are (which is not the right order: it shows what the length of a run costs and nothing else). Beside it a synthetic
-/// mix of one host CPU on which two vCPUs compete.
+/// mix of one host CPU on which two vCPUs compete. What the merge costs is shown alone, and with the analysis behind it.
+///
+/// What the analysis allocates meanwhile is counted: nothing, once every vCPU, task and exit reason has been seen.
 enum AnalyzeBenchmark {
     private static let demo = "Sources/Commands/Resources/demo-recording"
 
@@ -27,6 +29,7 @@ enum AnalyzeBenchmark {
         if soakEvents > 0 { return soak(&session, events: soakEvents) }
 
         measure("analyze, runs of the merge", &session)
+        measureMerge(&session)
         var single = session
         single.cutRuns(to: 1)
         measure("analyze, runs of one event", &single)
@@ -39,35 +42,52 @@ enum AnalyzeBenchmark {
         measure("analyze, synthetic mix, runs of one event", &mix)
     }
 
-    /// Ten times the session at each measurement, so that a measurement takes milliseconds.
     private static func measure(_ name: String, _ session: inout AnalyzedSession) {
         var analyzer = session.analyzer()
-        session.tell(&analyzer)
+        show(name, &session) { $0.costToTell(&analyzer) }
+    }
+
+    /// The merge alone, and both in one.
+    private static func measureMerge(_ session: inout AnalyzedSession) {
+        show("the merge alone", &session) { $0.costToMerge() }
+        var analyzer = session.analyzer()
+        show("merge and analyze", &session) { $0.costToMerge(into: &analyzer) }
+    }
+
+    /// After two tellings everything that takes room has it.
+    private static func show(
+        _ name: String, _ session: inout AnalyzedSession, _ tell: (borrowing AnalyzedSession) -> AnalyzedSession.Cost
+    ) {
         var figures: [Double] = []
-        for _ in 0..<25 {
+        var allocations: UInt = 0
+        for telling in 0..<27 {
+            let cost = tell(session)
             session.moveOn()
-            figures.append(Double(session.timeToTell(&analyzer)) / Double(max(session.eventCount, 1)))
+            if telling < 2 { continue }
+            figures.append(Double(cost.nanoseconds) / Double(max(session.eventCount, 1)))
+            allocations += cost.allocations
         }
         let measurement = Measurement(nanosecondsPerEvent: figures)
         measurement.show(name)
-        print("\(padded("", 44)) \(tenths(1000 / measurement.median)) M events/s")
+        print(
+            "\(padded("", 44)) \(tenths(1000 / measurement.median)) M events/s,",
+            "\(allocations) allocations in \(25 * session.eventCount) events")
     }
 
+    /// The memory of a session that goes on and on.
     private static func soak(_ session: inout AnalyzedSession, events: Int) {
         var analyzer = session.analyzer()
         var told = 0
-        var nextReport = 0
+        var nextReport = min(1_000_000, events)
         while told < events {
             session.tell(&analyzer)
             session.moveOn()
             told += session.eventCount
-            if told >= nextReport {
-                print("\(told / 1_000_000) M events, \(Clock.peakResidentKilobytes()) KiB resident at most")
-                nextReport = told + events / 10
-            }
+            guard told >= nextReport else { continue }
+            print("\(told / 1_000_000) M events, \(Clock.peakResidentKilobytes()) KiB resident at most")
+            nextReport = min(nextReport * 10, events)
         }
-        let snapshot = analyzer.snapshot()
-        for guest in snapshot.guests {
+        for guest in analyzer.snapshot().guests {
             for vcpu in guest.vcpus {
                 print(
                     "\(guest.name)/\(vcpu.vcpu ?? -1): \(vcpu.exitCount) exits, \(vcpu.preemptions) preemptions,",

@@ -1,3 +1,4 @@
+import AllocationCounting
 import Analysis
 import Decoding
 import RecordingSupport
@@ -106,12 +107,52 @@ struct AnalyzedSession {
 
     func tell(_ analyzer: inout Analyzer) { LentBatches(batches).tell(runs, to: &analyzer) }
 
-    /// CPU time of a telling, in nanoseconds: of the analysis alone, the batches being at hand.
-    func timeToTell(_ analyzer: inout Analyzer) -> UInt64 {
+    struct Cost {
+        /// CPU time.
+        var nanoseconds: UInt64
+        var allocations: UInt
+    }
+
+    /// What a telling costs the analysis alone, the batches being at hand.
+    func costToTell(_ analyzer: inout Analyzer) -> Cost {
         let lent = LentBatches(batches)
-        let start = Clock.threadCPUNanoseconds()
-        lent.tell(runs, to: &analyzer)
-        return Clock.threadCPUNanoseconds() - start
+        return cost { lent.tell(runs, to: &analyzer) }
+    }
+
+    /// What the merge of all batches costs, with nobody behind it.
+    func costToMerge() -> Cost {
+        var merger = filledMerger()
+        return cost { _ = merger.drain { _, _ in } }
+    }
+
+    /// What it costs to merge all batches and to tell them as they come out of the merge.
+    func costToMerge(into analyzer: inout Analyzer) -> Cost {
+        var merger = filledMerger()
+        return cost { Self.drain(&merger, into: &analyzer) }
+    }
+
+    private func filledMerger() -> Merger {
+        var merger = Merger(maxLagNanoseconds: Limits.mergeLagNanoseconds, maxEvents: Limits.mergeEvents)
+        let sources = Set(batches.map(\.source)).sorted { $0.rawValue < $1.rawValue }
+        for source in sources { merger.addSource(source, isReference: source == .host) }
+        for batch in batches { merger.push(batch) }
+        for source in sources { merger.endSource(source) }
+        return merger
+    }
+
+    private static func drain(_ merger: inout Merger, into analyzer: inout Analyzer) {
+        _ = merger.drain { placed, range in
+            analyzer.apply(
+                placed.batch, times: placed.times, range: range, source: placed.source,
+                boundNanoseconds: placed.boundNanoseconds)
+        }
+    }
+
+    private func cost(_ work: () -> Void) -> Cost {
+        let (start, before) = (Clock.threadCPUNanoseconds(), allocationsOfThisThread())
+        work()
+        return Cost(
+            nanoseconds: Clock.threadCPUNanoseconds() - start, allocations: allocationsOfThisThread() - before)
     }
 
     /// The next telling follows the last one in time.
