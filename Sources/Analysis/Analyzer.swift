@@ -33,11 +33,13 @@ package struct Analyzer: Sendable, Codable {
     var exitReasonName = ExitReasonNaming()
     var hostNames = TaskNames()
     var kernelThreads = KernelThreads()
-    var cpus: [HostCPU] = []
-    var guests: [GuestSource] = []
+    /// Shared with every copy of this value until one of them is changed; see `own()`.
+    private var ownership = Ownership()
+    var cpus = Slots<HostCPU>()
+    var guests = Slots<GuestSource>()
 
     // Identities; see Identities.swift.
-    var vcpus: [VCPU] = []
+    var vcpus = Slots<VCPU>()
     var slotByTID = ThreadTable()
     var freeSlots: [Int] = []
     /// Slots of vCPUs whose threads ended, in the order in which they did.
@@ -73,6 +75,7 @@ package struct Analyzer: Sendable, Codable {
         _ source: SourceID, name: String, formats: FormatTable,
         exitReasonName: @escaping @Sendable (UInt64, UInt64) -> String? = { _, _ in nil }
     ) {
+        own()
         guard source == .host else {
             guests[guestIndex(of: source)].bind(name: name, formats: formats)
             return
@@ -90,6 +93,7 @@ package struct Analyzer: Sendable, Codable {
 
     /// The name of a thread that was there before the trace began.
     package mutating func name(_ tid: Int32, _ comm: Comm, of source: SourceID) {
+        own()
         if source == .host {
             hostNames.set(tid, comm)
         } else {
@@ -107,6 +111,7 @@ package struct Analyzer: Sendable, Codable {
     package mutating func apply(
         _ batch: EventBatch, times: [HostTime], range: Range<Int>, source: SourceID, boundNanoseconds: Int64
     ) {
+        own()
         let end = min(range.upperBound, batch.headers.count, times.count)
         let begin = min(max(range.lowerBound, 0), end)
         let guest = source.rawValue == SourceID.host.rawValue ? nil : guestIndex(of: source)
@@ -191,9 +196,25 @@ package struct Analyzer: Sendable, Codable {
 
     /// Time passes though nothing happens.
     package mutating func advance(to time: HostTime) {
+        own()
         let time = max(now, bounded(time))
         if time >= noteDue { takeNotes(until: time) }
         now = time
+    }
+
+    /// To be called before anything of the analyzer is changed; see `Slots`. One question for all lists: they are copied
+    /// together or not at all.
+    @inline(__always)
+    mutating func own() {
+        if !isKnownUniquelyReferenced(&ownership) { separate() }
+    }
+
+    @inline(never)
+    private mutating func separate() {
+        ownership = Ownership()
+        vcpus.own()
+        cpus.own()
+        guests.own()
     }
 
     /// Host threads that `kvm` events named and whose VMM process is not known, each told once. The answer to each is

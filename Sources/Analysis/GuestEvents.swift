@@ -129,13 +129,13 @@ extension Analyzer {
         let slot = Int(guests[guest].cpus[cpu].vcpu)
         if slot >= 0 {
             vcpus[slot].endTask(guests[guest].kind(on: cpu), at: time, boundNanoseconds: boundNanoseconds)
-            if vcpus[slot].followsTasks { guests[guest].give(vcpus[slot].overlay, toTaskOn: cpu) }
+            if vcpus[slot].followsTasks { guests[guest].give(&vcpus[slot].overlay, toTaskOn: cpu) }
             vcpus[slot].beginTask(isIdle: isIdle)
         } else if guests[guest].cpus[cpu].isKnown {
             // Nothing is known of the vCPU, so neither of what it did.
             var unseen = Overlay(since: guests[guest].cpus[cpu].since)
             unseen.left(.unknown, at: time, exit: nil)
-            guests[guest].give(unseen, toTaskOn: cpu)
+            guests[guest].give(&unseen, toTaskOn: cpu)
         }
         guests[guest].forget(cpu)
         listTask(guest, cpu)

@@ -20,13 +20,12 @@ struct GuestRunning: Sendable, Codable {
 
     func isUncertain(at time: Int64) -> Bool { time < uncertainUntil }
 
-    mutating func add(_ piece: borrowing Overlay, of kind: Kind) {
-        let time = piece.times[Int(VCPUState.running.rawValue)] &+ piece.times[Int(VCPUState.onCPU.rawValue)]
+    mutating func add(_ time: Int64, uncertain: Int64, of kind: Kind) {
         switch kind {
         case .busy: busy &+= time
         case .idle: idle &+= time
         case .unknown: unknown &+= time
         }
-        if kind != .unknown { uncertain &+= piece.uncertainInside }
+        if kind != .unknown { self.uncertain &+= uncertain }
     }
 }

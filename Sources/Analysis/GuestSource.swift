@@ -68,7 +68,7 @@ struct GuestSource: Sendable, Codable {
     }
 
     /// What a vCPU did while the task on `cpu` was current is that task's.
-    mutating func give(_ piece: borrowing Overlay, toTaskOn cpu: Int) { tasks.add(piece, to: cpus[cpu].row) }
+    mutating func give(_ piece: inout Overlay, toTaskOn cpu: Int) { tasks.add(&piece, to: cpus[cpu].row) }
 
     mutating func enter(_ cpu: Int, _ tid: Int32, _ comm: Comm, at time: Int64) {
         let comm = comm.isEmpty ? names[tid] : comm

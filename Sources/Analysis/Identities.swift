@@ -15,6 +15,7 @@ extension Analyzer {
 
     /// What was learned about a VMM process: its name and its vCPU threads. May be told again when there is more.
     package mutating func identify(_ facts: VMFacts) {
+        own()
         guard let machine = machine(for: facts) else { return }
         for thread in facts.vcpuThreads { claim(thread, for: machine) }
         for slot in vcpus.indices where vcpus[slot].phase == .live && vcpus[slot].machine == machine {
@@ -25,6 +26,7 @@ extension Analyzer {
 
     /// The events of this guest belong to that VMM process.
     package mutating func link(_ source: SourceID, vmmPID: Int32) {
+        own()
         let guest = guestIndex(of: source)
         guests[guest].machine = machineByPID[vmmPID] ?? 0
         guests[guest].awaitedPID = guests[guest].machine == 0 ? vmmPID : nil
@@ -34,8 +36,8 @@ extension Analyzer {
 
     /// Users name a machine by the agent in it.
     private mutating func nameMachine(of guest: Int) {
-        guard !guests[guest].name.isEmpty else { return }
-        machines[guests[guest].machine]?.guestName = guests[guest].name
+        let (machine, name) = (guests[guest].machine, guests[guest].name)
+        if !name.isEmpty { machines[machine]?.guestName = name }
     }
 
     /// `kvm` events began or ceased to tell about this vCPU.

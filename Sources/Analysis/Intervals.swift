@@ -14,6 +14,7 @@ extension Analyzer {
     /// Intervals are listed from here on: the open ones whole, but for what was already shared out to culprits.
     package mutating func listIntervals() {
         guard !listsIntervals else { return }
+        own()
         listsIntervals = true
         for slot in vcpus.indices where vcpus[slot].phase == .live { beginList(of: slot) }
     }
@@ -21,6 +22,7 @@ extension Analyzer {
     /// Those that closed since the last call.
     package mutating func takeIntervals() -> [StateInterval] {
         guard listsIntervals else { return [] }
+        own()
         var taken = retiredIntervals
         retiredIntervals.removeAll(keepingCapacity: true)
         for slot in vcpus.indices where vcpus[slot].phase == .live && !vcpus[slot].intervals.closed.isEmpty {
@@ -49,8 +51,8 @@ extension Analyzer {
 
     /// The task that the guest has current on `cpu` is the one that whatever happens next to that vCPU happens to.
     mutating func listTask(_ guest: Int, _ cpu: Int) {
+        guard listsIntervals, guests[guest].cpus[cpu].vcpu >= 0 else { return }
         let task = guests[guest].cpus[cpu]
-        guard listsIntervals, task.vcpu >= 0 else { return }
         vcpus[Int(task.vcpu)].intervals.task = task.isKnown ? IntervalList.Task(tid: task.tid, comm: task.comm) : nil
     }
 

@@ -9,7 +9,7 @@ struct Overlay: Sendable, Codable {
     /// Up to here everything is given to a task.
     private(set) var since: Int64
     private(set) var times: [10 of Int64] = .init(repeating: 0)
-    private(set) var exits = TaskExits()
+    var exits = TaskExits()
     /// The stretch outside of guest mode that goes on, and the longest that is over.
     private var robbedSince: Int64 = 0
     private var robbed: Int64 = 0
@@ -53,6 +53,10 @@ struct Overlay: Sendable, Codable {
         uncertainOutside = 0
         beginsWithSwitch = true
     }
+
+    /// Time on a CPU, as far as that can be told from the guest's own time.
+    @inline(__always)
+    var inside: Int64 { times[Int(VCPUState.running.rawValue)] &+ times[Int(VCPUState.onCPU.rawValue)] }
 
     /// As it would be if the present task left now.
     func closed(in state: VCPUState, at time: Int64, exit: ExitCode?) -> Overlay {
@@ -152,7 +156,7 @@ struct TaskExits: Sendable, Codable {
         otherNanoseconds = 0
     }
 
-    mutating func add(_ more: TaskExits) {
+    mutating func add(_ more: inout TaskExits) {
         for index in 0..<more.count { add(more[index].nanoseconds, more[index].exit) }
         otherNanoseconds &+= more.otherNanoseconds
     }

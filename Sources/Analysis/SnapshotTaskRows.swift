@@ -8,17 +8,17 @@ extension Analyzer {
         var isCurrent = [Bool](repeating: false, count: rows.count)
         var others = source.tasks.others
         for cpu in source.cpus where cpu.isKnown {
-            let piece = presentPiece(of: cpu)
+            var piece = presentPiece(of: cpu)
             if cpu.row >= 0 {
-                rows[Int(cpu.row)].add(piece)
+                rows[Int(cpu.row)].add(&piece)
                 isCurrent[Int(cpu.row)] = true
             } else if cpu.row == GuestTasks.othersRow {
-                others.add(piece)
+                others.add(&piece)
             }
         }
         let order = rows.indices.sorted { (rows[$1].total, rows[$0].tid, $0) < (rows[$0].total, rows[$1].tid, $1) }
         var tasks = order.prefix(Limits.tasksPerGuestShown).map { task(rows[$0], isCurrent: isCurrent[$0]) }
-        for index in order.dropFirst(Limits.tasksPerGuestShown) { others.add(rows[index]) }
+        for index in order.dropFirst(Limits.tasksPerGuestShown) { others.add(&rows[index]) }
         if others.total > 0 || others.switches > 0 { tasks.append(task(others, isCurrent: false)) }
         return tasks
     }

@@ -41,7 +41,9 @@ extension Analyzer {
         }
         guard let present = vcpu.presentTask(until: now) else { return }
         var running = vcpu.guestRunning
-        running.add(present, of: source.cpus.indices.contains(number) ? source.kind(on: number) : .unknown)
+        running.add(
+            present.inside, uncertain: present.uncertainInside,
+            of: source.cpus.indices.contains(number) ? source.kind(on: number) : .unknown)
         row.guestRunning = Snapshot.GuestRunning(
             busyNanoseconds: running.busy, idleNanoseconds: running.idle, unknownNanoseconds: running.unknown,
             uncertainNanoseconds: running.uncertain, isUncertainNow: running.isUncertain(at: now))

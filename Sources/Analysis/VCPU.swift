@@ -87,6 +87,7 @@ struct VCPU: Sendable, Codable {
     /// Time halted or polling since the guest asked for it, and what ends it when that is told first.
     private var halted: Int64 = 0
     private var wakeUpReason = WakeUps.Reason.unknown
+    private var wakeUpVector: UInt8?
     /// The guest asked to sleep, and its thread has neither slept nor come back yet: it polls, unless KVM's limit for that is 0.
     private var isHaltOpen = false
     /// How long the present exit was handled can be told: what of a halt is sleep cannot, without scheduler events.
@@ -256,12 +257,13 @@ struct VCPU: Sendable, Codable {
         move(to: outside, at: time)
     }
 
-    /// `reason` is what the waker's context tells; it counts when the thread was halted.
-    mutating func woken(by reason: WakeUps.Reason, at time: Int64) {
+    /// `reason` is what the waker's context tells, `vector` the interrupt for which it woke; they count when the thread was halted.
+    mutating func woken(by reason: WakeUps.Reason, vector: UInt8?, at time: Int64) {
         isSeen = true
         wakeups &+= 1
         readyInterval &+= 1
         wakeUpReason = reason
+        wakeUpVector = vector
         move(to: .waking, at: time)
     }
 
@@ -306,7 +308,7 @@ struct VCPU: Sendable, Codable {
 
     /// Its thread ended.
     mutating func retire(at time: Int64) {
-        close(at: time)
+        close(at: time, isNextKnown: false)
         state = .unknown
         unknownCause = .retired
         forget()
@@ -340,14 +342,12 @@ struct VCPU: Sendable, Codable {
         lastCPU = cpu
     }
 
-    /// `cause` is why `next` is unknown, if it is.
+    /// `cause` is why `next` is unknown, if it is. Inlined, because every caller knows something of `next`.
+    @inline(__always)
     private mutating func move(to next: VCPUState, at time: Int64, cause: UnknownCause = .unheard) {
         // Not to know goes on: it began when knowledge ended.
         if case (.unknown, .unknown) = (next, state) { return }
-        let begin = since
-        let former = state
-        close(at: time)
-        if next != .unknown { ended(former, since: begin) }
+        close(at: time, isNextKnown: next != .unknown)
         if case .running = next { containment.entered(at: since) }
         state = next
         if case .unknown = next { unknownCause = cause }
@@ -355,10 +355,11 @@ struct VCPU: Sendable, Codable {
     }
 
     /// Books the open interval, and opens the next one.
-    private mutating func close(at time: Int64) {
+    @inline(__always)
+    private mutating func close(at time: Int64, isNextKnown: Bool) {
         let end = max(time, settled)
         let elapsed = end - since
-        if intervals.isOn { intervals.close(state, settled, end, intervalDetail, waitCPU: waitCPU) }
+        if intervals.isOn { listInterval(until: end) }
         times[Int(state.rawValue)] += elapsed
         switch state {
         case .running: containment.leftGuest(at: end)
@@ -366,31 +367,33 @@ struct VCPU: Sendable, Codable {
             exits.add(elapsed, to: currentExit)
             handling &+= elapsed
             if state == .polling { halted &+= elapsed }
-        case .halted: halted &+= elapsed
-        case .preempted:
-            if elapsed > worstPreemption {
-                worstPreemption = elapsed
-                worstPreemptionAt = since
-            }
-        case .waking, .blocked, .onCPU, .unknown: break
+        case .preempted, .waking, .halted: waited(elapsed, isNextKnown: isNextKnown)
+        case .blocked, .onCPU, .unknown: break
         }
         if followsTasks { overlay.left(state, at: end, exit: exits.exit(of: currentExit)) }
         since = end
         settled = end
     }
 
-    /// An interval of `former` is over, and what came next is known.
-    private mutating func ended(_ former: VCPUState, since begin: Int64) {
-        switch former {
-        case .preempted: ready.add(since - begin, since: begin)
-        case .waking:
-            ready.add(since - begin, since: begin)
-            wakeUpLatency.add(since - begin, since: begin)
-        case .halted:
-            wakeUps.ended(by: wakeUpReason, after: halted, slept: true)
-            wakeUpReason = .unknown
+    @inline(never)
+    private mutating func listInterval(until end: Int64) {
+        intervals.close(state, settled, end, intervalDetail, waitCPU: waitCPU)
+    }
+
+    /// An interval off the CPU ends, and its length means something if it is known what came next.
+    @inline(never)
+    private mutating func waited(_ elapsed: Int64, isNextKnown: Bool) {
+        if case .preempted = state, elapsed > worstPreemption {
+            (worstPreemption, worstPreemptionAt) = (elapsed, since)
+        }
+        if case .halted = state { halted &+= elapsed }
+        guard isNextKnown else { return }
+        if state.isReady { ready.add(elapsed, since: since) }
+        if case .waking = state { wakeUpLatency.add(elapsed, since: since) }
+        if case .halted = state {
+            wakeUps.ended(by: wakeUpReason, after: halted, slept: true, vector: wakeUpVector)
+            (wakeUpReason, wakeUpVector) = (.unknown, nil)
             halted = 0
-        case .running, .hypervisor, .userspace, .polling, .blocked, .onCPU, .unknown: break
         }
     }
 }

@@ -29,7 +29,7 @@ extension VCPU {
         // On a vCPU that ended, no task gets anything.
         let time = phase == .live ? time : since
         overlay.switched(in: state, at: time, exit: exits.exit(of: currentExit), bound: boundNanoseconds)
-        guestRunning.add(overlay, of: kind)
+        guestRunning.add(overlay.inside, uncertain: overlay.uncertainInside, of: kind)
         guestRunning.switched(at: time, boundNanoseconds: boundNanoseconds)
     }
 

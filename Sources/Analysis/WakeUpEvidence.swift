@@ -16,22 +16,28 @@ extension Analyzer {
     /// `TRACE_FLAG_HARDIRQ` of `common_flags` (include/linux/trace_events.h).
     private static let hardIRQ: UInt8 = 0x08
 
-    /// The reason for which the halted vCPU in `slot` is woken by the event in `header` on `cpu`.
+    /// The reason for which the halted vCPU in `slot` is woken by the event in `header` on `cpu`, and the interrupt that does so.
     mutating func wakeUpReason(
         of slot: Int, _ header: EventHeader, on cpu: Int, isWaker: Bool
-    ) -> WakeUps.Reason {
+    ) -> (reason: WakeUps.Reason, vector: UInt8?) {
         checkHaltedTask(of: slot, wokenOn: cpu)
         let machine = vcpus[slot].machine
         let vector = cpus[cpu].takeVector(for: vcpus[slot].kvmID, by: header.pid)
         let isInterrupt = header.flags & Self.hardIRQ != 0
-        if isInterrupt, isWaker, vector == nil { return .timer }
+        if isInterrupt, isWaker, vector == nil { return (.timer, nil) }
         let context = isInterrupt ? .unknown : context(header, on: cpu, waking: slot)
-        guard let vector else { return context }
-        if context != .unknown {
-            machines[machine]?.vectors.teach(vector, context)
-            return context
-        }
-        return machines[machine]?.vectors[vector] ?? .unknown
+        guard let vector else { return (context, nil) }
+        return (reason(of: vector, context: context, in: machine), vector)
+    }
+
+    /// What the interrupt is for, by what its context says, which teaches its vector, or by what that was taught before.
+    ///
+    /// Changed in the dictionary: through `machines[machine]?` the whole machine would be copied out of it and back.
+    private mutating func reason(
+        of vector: UInt8, context: WakeUps.Reason, in machine: UInt32
+    ) -> WakeUps.Reason {
+        guard let place = machines.index(forKey: machine) else { return context }
+        return machines.values[place].vectors.reason(of: vector, context: context)
     }
 
     /// What the thread that wakes the vCPU says.
@@ -41,9 +47,9 @@ extension Analyzer {
         let waker = Int(cpus[cpu].vcpu)
         if waker >= 0 { return vcpus[waker].machine == vcpus[slot].machine ? .ipi : .unknown }
         if Machine.networkThreads.contains(where: { cpus[cpu].occupant.comm.hasPrefix($0) }) { return .net }
-        guard let machine = machines[vcpus[slot].machine], let pid = machine.vmmPID else { return .unknown }
-        let isOfVMM = header.pid == pid || Machine.deviceThreads.contains { cpus[cpu].occupant.comm.hasPrefix($0) }
-        return isOfVMM ? .disk : .unknown
+        if machineByPID[header.pid] == vcpus[slot].machine { return .disk }
+        let isDevices = Machine.deviceThreads.contains { cpus[cpu].occupant.comm.hasPrefix($0) }
+        return isDevices && machines[vcpus[slot].machine]?.vmmPID != nil ? .disk : .unknown
     }
 
     /// The vCPU is about to be woken out of a halt. Nobody but the idle task halts, except a paravirtual spinlock's waiter
@@ -97,16 +103,15 @@ extension Analyzer {
     /// The first interrupt after a halt: what the waker's context said teaches its vector, and what the vector means
     /// answers where the context said nothing.
     private mutating func reached(_ slot: Int, _ vector: UInt8) {
-        guard let reason = vcpus[slot].wakeUps.openReason else { return }
-        machines[vcpus[slot].machine]?.vectors.teach(vector, reason)
-        let learned = reason == .unknown ? machines[vcpus[slot].machine]?.vectors[vector] : nil
-        vcpus[slot].wakeUps.reached(by: vector, meaning: learned)
+        guard let told = vcpus[slot].wakeUps.openReason else { return }
+        let reason = reason(of: vector, context: told, in: vcpus[slot].machine)
+        vcpus[slot].wakeUps.reached(by: vector, reason)
     }
 
     /// The guest reports an interrupt on the vCPU in `slot`.
     mutating func reported(_ reason: WakeUps.Reason, on slot: Int) {
         guard let vector = vcpus[slot].wakeUps.settle(reason) else { return }
-        machines[vcpus[slot].machine]?.vectors.teach(vector, reason)
+        _ = self.reason(of: vector, context: reason, in: vcpus[slot].machine)
     }
 
     mutating func haltPollChanged(_ header: EventHeader, _ records: borrowing RawSpan, _ cpu: Int) -> Bool {

@@ -11,14 +11,15 @@ struct WakeUps: Sendable, Codable {
     /// The end of the last halt, as long as better evidence may come: its place in the lists above, and its length.
     private var last = -1
     private var lastHalted: Int64 = 0
-    /// The first interrupt that reached it since; -1 before that.
+    /// The interrupt that woke it, or else the first that reached it since; -1 before that.
     private var firstVector: Int16 = -1
 
-    mutating func ended(by reason: Reason, after nanoseconds: Int64, slept: Bool) {
+    /// `vector` is the interrupt that is known to have woken it.
+    mutating func ended(by reason: Reason, after nanoseconds: Int64, slept: Bool, vector: UInt8? = nil) {
         if slept { self.slept &+= 1 } else { polled &+= 1 }
         last = reason.place
         lastHalted = nanoseconds
-        firstVector = -1
+        firstVector = vector.map(Int16.init) ?? -1
         counts[last] &+= 1
         halted[last] &+= nanoseconds
     }
@@ -29,10 +30,10 @@ struct WakeUps: Sendable, Codable {
     /// Whether the guest's own word would still be heard.
     var isOpen: Bool { last >= 0 }
 
-    /// The first interrupt after the halt, and what it is known to mean where the waker's context told nothing.
-    mutating func reached(by vector: UInt8, meaning reason: Reason?) {
+    /// The first interrupt after the halt, and what is known of its reason now.
+    mutating func reached(by vector: UInt8, _ reason: Reason) {
         firstVector = Int16(vector)
-        if let reason { change(to: reason) }
+        change(to: reason)
     }
 
     /// The guest's own word, better than the waker's context and than any vector; the first piece of it counts. Returns the
@@ -88,8 +89,17 @@ struct LearnedVectors: Sendable, Codable {
     private var reasons: [256 of UInt8] = .init(repeating: UInt8.max)
     private var leads: [256 of UInt8] = .init(repeating: 0)
 
-    mutating func teach(_ vector: UInt8, _ reason: WakeUps.Reason) {
-        guard reason != .unknown else { return }
+    /// What `context` says is taught; where it says nothing, the vector answers.
+    mutating func reason(of vector: UInt8, context: WakeUps.Reason) -> WakeUps.Reason {
+        guard context == .unknown else {
+            teach(vector, context)
+            return context
+        }
+        let place = Int(reasons[Int(vector)])
+        return place < WakeUps.Reason.allCases.count ? WakeUps.Reason.allCases[place] : .unknown
+    }
+
+    private mutating func teach(_ vector: UInt8, _ reason: WakeUps.Reason) {
         let vector = Int(vector)
         if Int(reasons[vector]) == reason.place {
             if leads[vector] < .max { leads[vector] += 1 }
@@ -99,10 +109,5 @@ struct LearnedVectors: Sendable, Codable {
             reasons[vector] = UInt8(truncatingIfNeeded: reason.place)
             leads[vector] = 1
         }
-    }
-
-    subscript(_ vector: UInt8) -> WakeUps.Reason? {
-        let place = Int(reasons[Int(vector)])
-        return place < WakeUps.Reason.allCases.count ? WakeUps.Reason.allCases[place] : nil
     }
 }

@@ -103,17 +103,54 @@ struct WakeUpTests {
             [.disk: 2])
     }
 
-    @Test
-    func `the timer's vector is learned from the vCPU's own acceptance, and ends polls that nobody explains`() throws {
+    /// With and without APICv or AVIC, as above.
+    @Test(arguments: [Set(["kvm_apicv_accept_irq"]), ["kvm_apic_accept_irq", "kvm_inj_virq"]])
+    func `the timer's vector is learned from the vCPU's own acceptance, and ends polls that nobody explains`(
+        missing: Set<String>
+    ) throws {
         let teller = AnalysisTests.check(
             begin + halt(from: 10) + [
                 (0, 130, .wakingInInterrupt(31)), (0, 140, .switched(0, 31)),
                 (0, 142, .accepted(vcpu: 0, vector: 236)), (0, 145, .entry(31)), (0, 150, .exit(31, hlt)),
                 (0, 160, .entry(31)), (0, 162, .exit(31, ept)), (0, 163, .accepted(vcpu: 0, vector: 236)),
-            ], [:])
+            ], [:], without: missing)
         let vcpu = try teller.vcpu(31)
         #expect(vcpu.wakeUpReasons == [.init(reason: .timer, count: 2, haltedNanoseconds: 120)])
         #expect(vcpu.halts.polled == 1)
+    }
+
+    private let apicv: Set = ["kvm_apic_accept_irq", "kvm_inj_virq"]
+
+    /// The processor posts the sender's interrupt by itself (IPI virtualization): KVM writes nothing until it wakes the target.
+    @Test
+    func `with APICv an IPI is known by the vCPU that wakes, and a poll that it ends by nothing`() throws {
+        let sent: [Step] = halt(from: 10) + [(1, 50, .switched(0, 32)), (1, 60, .waking(31))] + resume(at: 70)
+        let polled: [Step] = [(0, 80, .exit(31, hlt)), (0, 90, .entry(31))]
+        try check(sent + polled, [.ipi: 1, .unknown: 1], known: [31, 32], without: apicv)
+        // The guest's own word settles it.
+        try check(sent + polled + [(0, 95, .guestIPI)], [.ipi: 2], known: [31, 32], without: apicv)
+    }
+
+    /// `pi_wakeup_handler`: an assigned device's interrupt wakes the vCPU, and KVM accepts none.
+    @Test
+    func `with posted interrupts of a device the wake-up looks like the timer's until the guest says better`() throws {
+        let posted: [Step] = halt(from: 10) + [(0, 60, .wakingInInterrupt(31))] + resume(at: 70)
+        try check(posted, [.timer: 1], without: apicv)
+        try check(posted + [(0, 80, .guestDevice("nvme0q1"))], [.disk: 1], without: apicv)
+    }
+
+    /// `svm_deliver_interrupt` and `vmx_deliver_interrupt` write the same event.
+    @Test
+    func `with APICv a device's vector is learned from the guest's word, and explains later wake-ups`() throws {
+        func device(from time: Int64) -> [Step] {
+            halt(from: time) + [
+                (1, time + 40, .switched(0, 30)), (1, time + 45, .accepted(vcpu: 0, vector: 37)),
+                (1, time + 50, .waking(31)), (1, time + 55, .switched(30, 0)),
+            ] + resume(at: time + 60)
+        }
+        try check(device(from: 10), [.unknown: 1], without: apicv)
+        let told = device(from: 10) + [(0, 80, .guestDevice("virtio0-req.0"))]
+        try check(told + device(from: 100) + device(from: 200), [.disk: 3], without: apicv)
     }
 
     /// Events of a host that does not tell what runs in interrupt handlers: all its wake-ups are strangers'.
