@@ -37,6 +37,7 @@ struct BatchBuilder: ~Copyable {
     deinit { records.deallocate() }
 
     var isEmpty: Bool { headers.isEmpty && losses.isEmpty }
+    var hasEvents: Bool { !headers.isEmpty }
 
     /// It has to be taken before one more event is appended.
     var isFull: Bool {
@@ -45,14 +46,24 @@ struct BatchBuilder: ~Copyable {
     }
 
     /// What it holds, as a batch; it is empty then, and for events of `cpu`.
-    mutating func take(next cpu: Int) -> EventBatch {
+    mutating func take(next cpu: Int) -> EventBatch { take(next: cpu, losses: losses, left: []) }
+
+    /// Its events, as a batch; losses behind the last one stay, as they belong to the next.
+    mutating func takeEvents() -> EventBatch {
+        let end = headers.count
+        return take(
+            next: cpu, losses: losses.filter { $0.index < end },
+            left: losses.filter { $0.index >= end }.map { LossMark(index: 0, place: $0.place, count: $0.count) })
+    }
+
+    private mutating func take(next cpu: Int, losses: [LossMark], left: [LossMark]) -> EventBatch {
         var batch = EventBatch(cpu: self.cpu)
         batch.records = [UInt8](UnsafeRawBufferPointer(start: records, count: used))
         batch.losses = losses
         swap(&batch.headers, &headers)
         // The next one will be as long.
         headers.reserveCapacity(batch.headers.count)
-        losses = []
+        self.losses = left
         used = 0
         self.cpu = cpu
         return batch

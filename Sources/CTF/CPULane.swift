@@ -22,7 +22,7 @@ struct CPULane {
     private var feeds: [Int: Feed] = [:]
     private var tracker: ThreadTracker
 
-    init(switching: EventCatalog.Switching?) { tracker = ThreadTracker(switching: switching) }
+    init(switching: FormatRegistry.Switching?) { tracker = ThreadTracker(switching: switching) }
 
     mutating func push(_ batch: EventBatch, of stream: Int) { feeds[stream, default: Feed()].batches.append(batch) }
 

@@ -1,4 +1,5 @@
 import CBabeltrace2
+import Glibc
 
 /// What the traces of one machine say of it.
 package struct CTFMachineFacts: Hashable, Sendable {
@@ -19,9 +20,17 @@ package struct CTFMachineFacts: Hashable, Sendable {
 /// Two traces are of one machine when their clocks have one UUID: a kernel's and its processes' events, or one kernel's
 /// of two sessions. A trace whose clock has none is a machine of its own.
 package enum CTFExperiment {
-    /// `problems` gets what could not be opened, when something else could.
-    package static func open(_ path: String, problems: inout [String]) throws(CTFError) -> [MachineReader] {
-        let plugin = try CTFPlugin()
+    /// CPUs that threads can have here.
+    package static var processors: Int { sysconf(Int32(_SC_NPROCESSORS_ONLN)) }
+
+    /// Machines of one directory that are read by threads of their own; where there are more, each would have too little to do.
+    private static let threadedMachines = 32
+
+    /// `problems` gets what could not be opened, when something else could. `threads` may read each machine's streams.
+    package static func open(
+        _ path: String, threads: Int = processors, problems: inout [String]
+    ) throws(CTFError) -> [MachineReader] {
+        let plugin = try CTFPlugin.loaded()
         let groups = try TraceDirectories.traces(in: path, plugin)
         guard !groups.isEmpty else { throw CTFError("there is no CTF trace in '\(path)': no file 'metadata'") }
         var opened: [TraceReader] = []
@@ -40,10 +49,12 @@ package enum CTFExperiment {
         }
         guard !opened.isEmpty else { throw CTFError(failures.joined(separator: "; ")) }
         problems += failures
-        return machines(opened, problems: &problems)
+        return machines(opened, threads: threads, problems: &problems)
     }
 
-    private static func machines(_ traces: [TraceReader], problems: inout [String]) -> [MachineReader] {
+    private static func machines(
+        _ traces: [TraceReader], threads: Int, problems: inout [String]
+    ) -> [MachineReader] {
         var groups: [(clock: CTFClock, traces: [TraceReader])] = []
         for trace in traces {
             guard let clock = trace.facts.clock else {
@@ -57,7 +68,9 @@ package enum CTFExperiment {
             if let known { groups[known].traces.append(trace) } else { groups.append((clock, [trace])) }
         }
         return groups.map { group in
-            MachineReader(facts: facts(of: group.traces, clock: group.clock), traces: group.traces)
+            MachineReader(
+                facts: facts(of: group.traces, clock: group.clock), traces: group.traces,
+                threads: groups.count > threadedMachines ? 1 : threads)
         }
     }
 

@@ -22,12 +22,17 @@ package final class CTFInput: SessionInput {
 
     package init(_ paths: SessionPaths) throws(CTFError) {
         var problems: [String] = []
+        let parts = [SessionPaths.Guest(name: nil, path: paths.path)] + paths.guests
+        // Once for the survey, once for the events.
+        let surveyed = try parts.map { (part) throws(CTFError) in
+            try CTFExperiment.open(part.path, problems: &problems)
+        }
+        for reader in surveyed.joined() { reader.begin() }
         var found: [(name: String?, reader: MachineReader, survey: TraceSurvey)] = []
         var inFirst: Int?
-        for part in [SessionPaths.Guest(name: nil, path: paths.path)] + paths.guests {
-            // Once for the survey, once for the events.
+        for (part, unread) in zip(parts, surveyed) {
             var again: [String] = []
-            let surveys = try CTFExperiment.open(part.path, problems: &problems).map { TraceSurvey($0) }
+            let surveys = unread.map { TraceSurvey($0) }
             let readers = try CTFExperiment.open(part.path, problems: &again)
             guard part.name == nil || readers.count == 1 else {
                 throw CTFError(
@@ -116,14 +121,16 @@ package final class CTFInput: SessionInput {
         guard let index = slowestMachine else {
             closeHostEarly()
             for index in machines.indices { tell(index, before: nil) }
-            for machine in machines.dropFirst() { close(machine.id, "end of the trace", isFailure: false) }
+            for index in machines.indices.dropFirst() where !machines[index].isClosed { tellLast(of: index) }
             // Last, because its watermarks go on until all guests have ended.
             if !isHostClosed { close(.host, "end of the trace", isFailure: false) }
             isOver = true
             return
         }
         let id = machines[index].id
-        guard let step = machines[index].reader.next() else {
+        let read = machines[index].reader.next()
+        machines[index].takeNotes()
+        guard let step = read else {
             end(index)
             return
         }
@@ -147,13 +154,10 @@ package final class CTFInput: SessionInput {
     /// guests' CPUs did from there on.
     private func end(_ index: Int) {
         let id = machines[index].id
-        machines[index].hasEnded = true
+        machines[index].finish()
         let statistics = SourceStatistics(
             cpus: [], cpuNanoseconds: 0, residentBytes: 0, isFinal: true, anomalies: machines[index].reader.anomalies)
         told.append(.record(.message(id, .statistics(statistics))))
-        if id == .host, let time = machines[index].time(CTFMark.end), let reached = machines[index].reached {
-            machines[index].reached = max(time, reached)
-        }
         promiseHostTime()
     }
 
@@ -187,36 +191,62 @@ package final class CTFInput: SessionInput {
         return slowest
     }
 
-    /// Tells everything up to the time to which every machine has been read, in steps of some milliseconds: first the
-    /// events of each, then that there are no more. A guest without a clock is not waited for.
-    ///
-    /// A trace may be silent for seconds, and a source counts as late when the host goes ahead of it by more than the lag
-    /// limit.
+    /// Tells everything up to the time to which every machine has been read: first the events of each, then that there are no
+    /// more. A guest without a clock is not waited for.
     private func promiseHostTime() {
         var safe = machines[0].reached
         for machine in machines where !machine.hasEnded {
             guard let reached = machine.reached else {
-                if machine.isHost || machine.clock != nil { return }
+                if machine.isHost || !machine.clocks.isEmpty { return }
                 continue
             }
             safe = safe.map { min($0, reached) }
         }
         // Once the host is closed, the guests alone say how far everything is.
         if isHostClosed { safe = machines.filter { !$0.hasEnded }.compactMap(\.reached).min() ?? safe }
-        guard let safe, promised.map({ $0 < safe }) ?? true else { return }
-        var step = promised ?? safe
-        repeat {
-            step = min(safe, step.advanced(by: Limits.mergeLagOfFilesNanoseconds / 8))
-            for index in machines.indices {
-                if let ticks = machines[index].ticks(notAfter: step) { tell(index, before: ticks) }
-            }
-            for machine in machines where !(machine.isHost && isHostClosed) {
-                guard let ticks = machine.ticks(notAfter: step) else { continue }
-                told.append(.record(.message(machine.id, .watermark(ticks))))
-            }
-        } while step < safe
-        promised = safe
+        guard let safe else { return }
+        while promised.map({ $0 < safe }) ?? true {
+            // What is told beside events is told when the host's time has come to it, and not when it is over.
+            let stops = machines.compactMap(\.nextStop).filter { stop in promised.map { $0 < stop } ?? true }
+            tell(upTo: min(safe, stops.min() ?? safe))
+        }
         closeHostEarly()
+    }
+
+    private func tell(upTo step: HostTime) {
+        for index in machines.indices {
+            if let ticks = machines[index].ticks(notAfter: step) { tell(index, before: ticks) }
+        }
+        for machine in machines where !(machine.isHost ? isHostClosed : machine.isClosed) {
+            guard let ticks = machine.ticks(notAfter: step) else { continue }
+            told.append(.record(.message(machine.id, .watermark(ticks))))
+        }
+        promised = step
+        for index in machines.indices.dropFirst() {
+            tellSamples(of: index, upTo: step)
+            if let ending = machines[index].ending(notAfter: step) { close(index, ending) }
+        }
+    }
+
+    /// Of a guest whose trace goes on behind the host's, or of which nobody knows when it was.
+    private func tellLast(of index: Int) {
+        tellSamples(of: index, upTo: HostTime(nanoseconds: .max))
+        if let ticks = machines[index].reachedTicks {
+            told.append(.record(.message(machines[index].id, .watermark(ticks))))
+        }
+        close(index, machines[index].ending(notAfter: HostTime(nanoseconds: .max)) ?? ("end of the trace", false))
+    }
+
+    private func tellSamples(of index: Int, upTo time: HostTime) {
+        for sample in machines[index].takeSamples(upTo: time) {
+            told.append(.record(.message(machines[index].id, .steal(sample))))
+        }
+    }
+
+    private func close(_ index: Int, _ ending: (reason: String, isFailure: Bool)) {
+        tell(index, before: nil)
+        machines[index].isClosed = true
+        close(machines[index].id, ending.reason, isFailure: ending.isFailure)
     }
 }
 

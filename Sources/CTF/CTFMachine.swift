@@ -10,14 +10,18 @@ struct CTFMachine {
     let facts: CTFMachineFacts
     let survey: TraceSurvey
     let reader: MachineReader
-    /// A guest's clock; the host's ticks are host time.
-    var clock: GivenClock?
+    /// A guest's clock, one for each CPU that has its own; the host's ticks are host time.
+    private(set) var clocks: [GivenClock] = []
     var map: ClockMap
     /// Host time before which everything has been told.
     var reached: HostTime?
     /// The same on its own clock.
     var reachedTicks: TraceTicks?
     var hasEnded = false
+    /// Its end has been told.
+    var isClosed = false
+    /// Samples of steal time that are not told yet.
+    private var steal: [ExportNotes.Steal] = []
     /// Read and not told yet, in the order of reading.
     private var pending: [EventBatch] = []
 
@@ -33,8 +37,55 @@ struct CTFMachine {
     }
 
     mutating func set(_ clock: GivenClock) {
-        self.clock = clock
+        clocks.removeAll { $0.cpu == clock.cpu }
+        clocks.append(clock)
         map.learn(.given(clock))
+    }
+
+    /// Nothing more can be read of it. An export of our own tells how long its trace went on behind the last event.
+    mutating func finish() {
+        hasEnded = true
+        guard let reached, let end = time(CTFMark.end), end > reached, isHost || isOnHostsTimeLine else { return }
+        self.reached = end
+        reachedTicks = TraceTicks(UInt64(clamping: end.nanoseconds))
+    }
+
+    private var isOnHostsTimeLine: Bool { clocks.contains { $0.method == StatedBounds.method } }
+
+    /// Its end, once host time has come to `time`: where its trace ends, or where an export says that it was lost.
+    func ending(notAfter time: HostTime) -> (reason: String, isFailure: Bool)? {
+        guard hasEnded, !isClosed else { return nil }
+        if let gone { return gone <= time ? (facts.environment[CTFMark.goneReason] ?? "", true) : nil }
+        return reached.map { $0 <= time } ?? false ? ("end of the trace", false) : nil
+    }
+
+    private var gone: HostTime? { isOnHostsTimeLine ? time(CTFMark.gone) : nil }
+
+    /// The next instant at which something has to be told beside events.
+    var nextStop: HostTime? {
+        let sample = steal.first.flatMap { map.hostTime($0.ticks)?.time }
+        let end = hasEnded && !isClosed ? gone : nil
+        return [sample, end].compactMap(\.self).min()
+    }
+
+    mutating func takeSamples(upTo time: HostTime) -> [StealSample] {
+        var samples: [StealSample] = []
+        while let next = steal.first, let at = map.hostTime(next.ticks)?.time, at <= time {
+            if samples.last?.ticks == next.ticks {
+                samples[samples.count - 1].cpus.append(next.cpu)
+            } else {
+                samples.append(StealSample(ticks: next.ticks, cpus: [next.cpu]))
+            }
+            steal.removeFirst()
+        }
+        return samples
+    }
+
+    /// What an export told beside events, in the order of time.
+    mutating func takeNotes() {
+        let notes = reader.takeNotes()
+        guard !notes.steal.isEmpty else { return }
+        steal = (steal + notes.steal).sorted { $0.ticks < $1.ticks }
     }
 
     mutating func hold(_ batch: EventBatch) { pending.append(batch) }

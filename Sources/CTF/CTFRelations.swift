@@ -25,7 +25,7 @@ enum CTFRelations {
             if guest.facts.environment[CTFMark.timeLine] == machines[host].facts.bootID,
                 !guest.facts.bootID.isEmpty
             {
-                machines[index].set(identity(guest.survey))
+                for clock in identity(guest.survey) { machines[index].set(clock) }
                 if let pid = guest.facts.environment[CTFMark.vmmPID].flatMap({ Int32($0) }) {
                     records.append(.link(guest.id, vmmPID: pid, evidence: "the export says so"))
                 }
@@ -41,9 +41,7 @@ enum CTFRelations {
             }
         }
         for index in machines.indices where index != host {
-            if let clock = machines[index].clock {
-                records.append(.clock(machines[index].id, .given(clock)))
-            }
+            for clock in machines[index].clocks { records.append(.clock(machines[index].id, .given(clock))) }
         }
         return records
     }
@@ -80,16 +78,15 @@ enum CTFRelations {
             matches.map { match in (match, guest.times[match.cpu] ?? [], host.threads[match.tid]?.windows ?? []) })
     }
 
-    /// The same from its first event to its last: a bound grows only where nothing is known.
-    private static func identity(_ survey: TraceSurvey) -> GivenClock {
-        var ends = [survey.first ?? TraceTicks(0)]
-        if let last = survey.last, last > ends[0] { ends.append(last) }
-        let knots = ends.map {
-            GivenClock.Knot(
-                ticks: $0, host: HostTime(nanoseconds: Int64(clamping: $0.rawValue)),
-                boundNanoseconds: survey.statedBoundNanoseconds)
-        }
-        return GivenClock(knots: knots, nanosecondsPerTick: 1, method: "the host's time line")
+    /// The host's time line itself, with the bounds that the trace states; exact where it states none.
+    private static func identity(_ survey: TraceSurvey) -> [GivenClock] {
+        let start = survey.first ?? TraceTicks(0)
+        let exact = GivenClock(
+            knots: [
+                .init(
+                    ticks: start, host: HostTime(nanoseconds: Int64(clamping: start.rawValue)), boundNanoseconds: 0)
+            ], nanosecondsPerTick: 1, method: StatedBounds.method)
+        return [exact] + survey.statedBounds.sorted { $0.key < $1.key }.compactMap { $0.value.clock(cpu: $0.key) }
     }
 
     /// What the machines believed the time of day to be; nil when one did not know.
@@ -151,20 +148,25 @@ enum CTFRelations {
         return found
     }
 
+    /// `known` is what the host itself says of the machine.
     static func identify(
-        _ guest: SourceID, _ name: String, _ matches: [GuestMatch], _ host: TraceSurvey
+        _ guest: SourceID, _ name: String, _ matches: [GuestMatch], _ host: TraceSurvey, known: VMFacts? = nil
     ) -> [LogRecord] {
         let threads = matches.map { VMFacts.Thread(tid: $0.tid, vcpu: $0.cpu) }
+        let list = threads.map { "\($0.tid)" }.joined(separator: ", ")
+        let evidence = "its events lie between kvm_entry and kvm_exit of thread \(list)"
+        if var machine = known {
+            machine.vcpuThreads.removeAll { thread in threads.contains { $0.tid == thread.tid } }
+            machine.vcpuThreads += threads
+            return [.machine(machine), .link(guest, vmmPID: machine.vmmPID, evidence: evidence)]
+        }
         // Without a statedump only the threads are known; the first stands for its process.
         let process =
             threads.lazy.compactMap { host.processes[$0.tid] }.first ?? threads.map(\.tid).min() ?? 0
         let vmm = host.names[process]?.text ?? "vmm"
-        let list = threads.map { "\($0.tid)" }.joined(separator: ", ")
         return [
             .machine(VMFacts(vmmPID: process, vmm: vmm, name: name, vcpuThreads: threads)),
-            .link(
-                guest, vmmPID: process,
-                evidence: "its events lie between kvm_entry and kvm_exit of thread \(list)"),
+            .link(guest, vmmPID: process, evidence: evidence),
         ]
     }
 

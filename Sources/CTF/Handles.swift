@@ -3,8 +3,27 @@
 /// To Swift all of them are the same type, `OpaquePointer`: a graph could be passed where a field is meant. What is
 /// borrowed for the length of one call stays a pointer.
 import CBabeltrace2
+import Threading
 
-/// Does the work: sources, sinks, and the messages between them. Belongs to one thread.
+/// What graphs of different threads share: the classes of the library's plugins.
+///
+/// A graph and all that comes out of it belong to one thread at a time and need no lock. But each component counts a
+/// reference to its class, which components of other graphs count as well, and the library's counts are not atomic. So
+/// whoever makes or unmakes components, or asks a class something, does it in here.
+enum Library {
+    private static let lock = ConditionLock()
+
+    static func alone<Value>(_ body: () throws(CTFError) -> Value) throws(CTFError) -> Value {
+        let result = lock.withLock { () -> Result<Value, CTFError> in
+            do throws(CTFError) { return .success(try body()) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    static func aloneLetGo(of graph: OpaquePointer) { lock.withLock { bt_graph_put_ref(graph) } }
+}
+
+/// Does the work: sources, sinks, and the messages between them. Belongs to one thread at a time.
 struct Graph: ~Copyable {
     let pointer: OpaquePointer
 
@@ -14,7 +33,7 @@ struct Graph: ~Copyable {
         self.pointer = pointer
     }
 
-    deinit { bt_graph_put_ref(pointer) }
+    deinit { Library.aloneLetGo(of: pointer) }
 }
 
 /// A map, an array or a string, as the parameters of components are given.
@@ -66,11 +85,16 @@ struct Value: ~Copyable {
     }
 }
 
-/// The `ctf` plugin: readers and the writer of the format.
-struct CTFPlugin: ~Copyable {
+/// The `ctf` plugin: readers and the writer of the format. Loaded once: to look for it takes some milliseconds.
+final class CTFPlugin: @unchecked Sendable {
+    // @unchecked: the pointer never changes, and what it leads to is used in `Library.alone`.
     private let pointer: OpaquePointer
 
-    init() throws(CTFError) {
+    private static let shared = Result { () throws(CTFError) in try CTFPlugin() }
+
+    static func loaded() throws(CTFError) -> CTFPlugin { try shared.get() }
+
+    private init() throws(CTFError) {
         // The library tells what is wrong with a component in its error, not on our standard error.
         bt_logging_set_global_level(BT_LOGGING_LEVEL_NONE)
         var found: OpaquePointer?

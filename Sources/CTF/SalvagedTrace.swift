@@ -10,7 +10,7 @@ import TraceModel
 enum SalvagedTrace {
     /// Readers of what can be read; `problems` gets the rest.
     static func open(
-        _ directories: [String], _ plugin: borrowing CTFPlugin, problems: inout [String]
+        _ directories: [String], _ plugin: CTFPlugin, problems: inout [String]
     ) -> [TraceReader] {
         var readers: [TraceReader] = []
         for directory in directories {
@@ -43,7 +43,7 @@ enum SalvagedTrace {
     }
 
     private static func prefix(
-        of path: String, _ file: String, bytes: Int, _ directory: String, _ plugin: borrowing CTFPlugin
+        of path: String, _ file: String, bytes: Int, _ directory: String, _ plugin: CTFPlugin
     ) throws(CTFError) -> TraceReader {
         let part = try ScratchDirectory()
         try part.link("\(directory)/metadata", as: "metadata")

@@ -23,6 +23,8 @@ final class StreamSink {
         case ended
     }
 
+    /// Of its port; no other stream of the trace has it.
+    let name: String
     var turn = Turn.decline
     /// What the last turn led to.
     private(set) var progress = Progress.none
@@ -30,7 +32,11 @@ final class StreamSink {
     /// Why the stream ended before its end.
     private(set) var problem: String?
     private(set) var eventsWithoutFormat: UInt64 = 0
-    private(set) var statedBoundNanoseconds: Int64 = 0
+    private var notes = ExportNotes()
+    /// What the present packet states, and where its first event is.
+    private var bound: ExportNotes.Bound?
+    /// Of the events that are not in a batch yet, in nanoseconds.
+    private var batchBound: Int64 = 0
     /// Messages of the first turn.
     private var primed: [OpaquePointer] = []
 
@@ -41,7 +47,10 @@ final class StreamSink {
     private var builder: BatchBuilder
 
     /// `cpu` is for a stream that does not tell its CPU.
-    init(cpu: Int) { builder = BatchBuilder(cpu: cpu) }
+    init(name: String = "", cpu: Int) {
+        self.name = name
+        builder = BatchBuilder(cpu: cpu)
+    }
 
     deinit { for message in primed { bt_message_put_ref(message) } }
 
@@ -141,6 +150,7 @@ final class StreamSink {
         case BT_MESSAGE_TYPE_EVENT: takeEvent(message)
         case BT_MESSAGE_TYPE_STREAM_BEGINNING: takeBeginning(message)
         case BT_MESSAGE_TYPE_PACKET_BEGINNING: takePacket(message)
+        case BT_MESSAGE_TYPE_PACKET_END: endBound()
         case BT_MESSAGE_TYPE_DISCARDED_EVENTS:
             var count: UInt64 = 0
             let isKnown = bt_message_discarded_events_get_count(message, &count).rawValue != 0
@@ -177,10 +187,26 @@ final class StreamSink {
         guard let packet = bt_message_packet_beginning_borrow_packet_const(message),
             let context = bt_packet_borrow_context_field_const(packet)
         else { return }
-        if let bound = number(CTFMark.bound, in: context) {
-            statedBoundNanoseconds = max(statedBoundNanoseconds, bound)
-        }
         if let cpu = number("cpu_id", in: context) { setCPU(cpu) }
+        guard let nanoseconds = number(CTFMark.bound, in: context), let clock,
+            let begin = bt_message_packet_beginning_borrow_default_clock_snapshot_const(message)
+        else { return }
+        let first = clock.nanoseconds(bt_clock_snapshot_get_value(begin))
+        bound = ExportNotes.Bound(cpu: builder.cpu, first: first, last: first, nanoseconds: nanoseconds)
+        // A batch is placed with one bound.
+        if nanoseconds != batchBound, builder.hasEvents { pending.append(builder.takeEvents()) }
+        batchBound = nanoseconds
+    }
+
+    private func endBound() {
+        guard var bound else { return }
+        bound.last = max(bound.first, builder.reached?.rawValue ?? bound.first)
+        if let before = notes.bounds.last, before.cpu == bound.cpu, before.nanoseconds == bound.nanoseconds {
+            notes.bounds[notes.bounds.count - 1].last = bound.last
+        } else {
+            notes.bounds.append(bound)
+        }
+        self.bound = nil
     }
 
     private func number(_ name: String, in structure: OpaquePointer) -> Int64? {
@@ -206,6 +232,7 @@ final class StreamSink {
         guard clock != nil, let catalog, let event = bt_message_event_borrow_event_const(message),
             let eventClass = bt_event_borrow_class_const(event)
         else { return }
+        guard !EventCatalog.isSteal(eventClass) else { return takeSteal(message, event) }
         guard let index = catalog.plan(of: eventClass) else {
             guard builder.time(of: message) != nil else { return }
             eventsWithoutFormat &+= 1
@@ -219,6 +246,18 @@ final class StreamSink {
         builder.append(message, event, plan, catalog.table)
     }
 
+    /// Not an event for the analysis: see `CTFMark.steal`.
+    private func takeSteal(_ message: OpaquePointer, _ event: OpaquePointer) {
+        guard let clock, let snapshot = bt_message_event_borrow_default_clock_snapshot_const(message),
+            let payload = bt_event_borrow_payload_field_const(event), let told = number("nanoseconds", in: payload)
+        else { return }
+        let ticks = TraceTicks(clock.nanoseconds(bt_clock_snapshot_get_value(snapshot)))
+        builder.advance(to: ticks)
+        notes.steal.append(
+            ExportNotes.Steal(
+                ticks: ticks, cpu: StealSample.CPU(cpu: builder.cpu, nanoseconds: UInt64(bitPattern: told))))
+    }
+
     private func lose(_ count: UInt64?) {
         if builder.isFull { seal(next: builder.cpu) }
         builder.lose(count)
@@ -230,9 +269,19 @@ final class StreamSink {
         if builder.isEmpty { builder.cpu = cpu } else { pending.append(builder.take(next: cpu)) }
     }
 
-    /// Batches of this stream in order, none of them empty.
+    /// What came since they were taken last.
+    func takeNotes() -> ExportNotes {
+        defer { notes = ExportNotes() }
+        return notes
+    }
+
+    /// Batches of this stream in order, none of them empty. A loss behind the last event is told with what follows it.
     func takePending() -> [EventBatch] {
-        seal(next: builder.cpu)
+        if hasEnded {
+            seal(next: builder.cpu)
+        } else if builder.hasEvents {
+            pending.append(builder.takeEvents())
+        }
         defer { pending = [] }
         return pending
     }

@@ -13,9 +13,9 @@ struct ThreadTracker {
     private var current = ThreadTracker.unknown
     private var kept: [EventBatch] = []
     private var keptEvents = 0
-    private let switching: EventCatalog.Switching?
+    private let switching: FormatRegistry.Switching?
 
-    init(switching: EventCatalog.Switching?) { self.switching = switching }
+    init(switching: FormatRegistry.Switching?) { self.switching = switching }
 
     /// Time of the first event that is kept.
     var keptSince: TraceTicks? {
@@ -66,7 +66,7 @@ struct ThreadTracker {
         (batch.headers.last?.pid ?? ThreadTracker.unknown) == ThreadTracker.unknown
     }
 
-    private mutating func assign(_ batch: inout EventBatch, _ switching: EventCatalog.Switching) {
+    private mutating func assign(_ batch: inout EventBatch, _ switching: FormatRegistry.Switching) {
         var nextLoss = batch.losses.startIndex
         for index in batch.headers.indices {
             while nextLoss < batch.losses.endIndex, batch.losses[nextLoss].index <= index {

@@ -19,7 +19,7 @@ package enum TraceDirectories {
     }
 
     /// The directories of each trace in `path`, sorted by the first.
-    static func traces(in path: String, _ plugin: borrowing CTFPlugin) throws(CTFError) -> [[String]] {
+    static func traces(in path: String, _ plugin: CTFPlugin) throws(CTFError) -> [[String]] {
         var groups: [(name: String?, directories: [String])] = []
         for directory in find(in: path) {
             try MetadataPackets.check("\(directory)/metadata")
@@ -69,7 +69,11 @@ package enum TraceDirectories {
     }
 
     /// What the plugin says that the traces which belong together have in common; nil when it says nothing.
-    private static func group(of directory: String, _ plugin: borrowing CTFPlugin) throws(CTFError) -> String? {
+    private static func group(of directory: String, _ plugin: CTFPlugin) throws(CTFError) -> String? {
+        try Library.alone { () throws(CTFError) in try askGroup(of: directory, plugin) }
+    }
+
+    private static func askGroup(of directory: String, _ plugin: CTFPlugin) throws(CTFError) -> String? {
         let parameters = try Value.parameters([("input", directory), ("type", "directory")])
         let source = bt_component_class_source_as_component_class_const(try plugin.source("fs"))
         guard let executor = bt_query_executor_create(source, "babeltrace.support-info", parameters.pointer) else {

@@ -15,26 +15,44 @@ final class TraceReader {
     private(set) var streams: [StreamSink] = []
     private(set) var facts = Facts()
 
+    private let directories: [String]
+    private let plugin: CTFPlugin
     /// Temporary, and needed as long as its files are read.
     private let scratch: ScratchDirectory?
 
     /// Opens the trace whose parts are these directories.
-    init(
-        directories: [String], shownAs path: String? = nil, _ plugin: borrowing CTFPlugin,
+    convenience init(
+        directories: [String], shownAs path: String? = nil, _ plugin: CTFPlugin,
         keeping scratch: ScratchDirectory? = nil
     ) throws(CTFError) {
-        let path = path ?? directories[0]
+        try self.init(directories, shownAs: path ?? directories[0], plugin, scratch, only: nil)
+    }
+
+    private init(
+        _ directories: [String], shownAs path: String, _ plugin: CTFPlugin, _ scratch: ScratchDirectory?,
+        only names: Set<String>?
+    ) throws(CTFError) {
         self.path = path
+        self.directories = directories
+        self.plugin = plugin
         self.scratch = scratch
         graph = try Graph()
         let parameters = try Value.inputs(directories)
-        try connect(try plugin.source("fs"), parameters, doing: "opening the CTF trace '\(path)'")
+        let what = "opening the CTF trace '\(path)'"
+        try Library.alone { () throws(CTFError) in
+            try connect(try plugin.source("fs"), parameters, only: names, doing: what)
+        }
         try prime()
     }
 
-    /// A source at each of its ports a sink of our own.
+    /// The same trace once more, with some of its streams only: for another thread.
+    func again(streams names: Set<String>) throws(CTFError) -> TraceReader {
+        try TraceReader(directories, shownAs: path, plugin, scratch, only: names)
+    }
+
+    /// A source, and at its ports a sink of our own each.
     private func connect(
-        _ source: OpaquePointer, _ parameters: borrowing Value, doing what: String
+        _ source: OpaquePointer, _ parameters: borrowing Value, only names: Set<String>?, doing what: String
     ) throws(CTFError) {
         var component: OpaquePointer?
         let status = bt_graph_add_source_component(
@@ -46,7 +64,10 @@ final class TraceReader {
         }
         for index in 0..<ports {
             guard let port = bt_component_source_borrow_output_port_by_index_const(component, index) else { continue }
-            let stream = StreamSink(cpu: Int(index))
+            let name =
+                bt_port_get_name(bt_port_output_as_port_const(port)).map { String(cString: $0) } ?? "\(index)"
+            if let names, !names.contains(name) { continue }
+            let stream = StreamSink(name: name, cpu: Int(index))
             streams.append(stream)
             var sink: OpaquePointer?
             let added = bt_graph_add_simple_sink_component(

@@ -36,8 +36,8 @@ struct TraceSurvey {
     private(set) var vmsync: [VMSync] = []
     private(set) var packets = SyncPackets()
     private(set) var problems: [String] = []
-    /// What the trace itself says of how far its times may be off.
-    private(set) var statedBoundNanoseconds: Int64 = 0
+    /// What the trace itself says of how far its times may be off, by CPU.
+    private(set) var statedBounds: [Int: StatedBounds] = [:]
 
     /// An event of the vmsync modules (Trace Compass's addons): a hypercall seen from either side.
     struct VMSync {
@@ -62,11 +62,12 @@ struct TraceSurvey {
         var fields: SurveyFields?
         while let step = reader.next() {
             if fields?.formatCount != reader.formats.count { fields = SurveyFields(reader.formats) }
+            for bound in reader.takeNotes().bounds { statedBounds[bound.cpu, default: StatedBounds()].add(bound) }
             guard let fields else { continue }
             for batch in step.batches { add(batch, fields) }
         }
+        for bound in reader.takeNotes().bounds { statedBounds[bound.cpu, default: StatedBounds()].add(bound) }
         problems = reader.problems
-        statedBoundNanoseconds = reader.statedBoundNanoseconds
     }
 
     mutating func add(_ batch: EventBatch, _ fields: SurveyFields) {

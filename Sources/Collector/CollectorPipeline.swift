@@ -107,12 +107,6 @@ package struct CollectorPipeline: Codable {
         }
     }
 
-    mutating func close(_ index: Int, _ reason: String, isFailure: Bool) {
-        sources[index].state = isFailure ? .gone(reason) : .drained
-        sources[index].closing = arrival
-        sources[index].closedAt = hostNow
-    }
-
     /// The end of a source takes effect when its last events do.
     mutating func endIfSettled(_ index: Int, isForced: Bool = false) {
         let isHostThere = !isHostDone && sources.contains { $0.facts.isHost }
@@ -124,7 +118,10 @@ package struct CollectorPipeline: Codable {
         let isFailure = if case .gone = sources[index].state { true } else { false }
         if !sources[index].facts.isHost {
             placeWaiting(of: index, all: true)
-            if let end = merger.watermark(of: source), !isFailure { analyzer.sourceEnds(source, at: end) }
+            if let end = merger.watermark(of: source), !isFailure {
+                observer.seeEnd?(source, end, false)
+                analyzer.sourceEnds(source, at: end)
+            }
         }
         merger.endSource(source)
         if isFailure { unheard.append(.gone(source)) }
@@ -194,6 +191,7 @@ package struct CollectorPipeline: Codable {
             }
             // A sample is of the past. What the host has told lies behind by no more than the analysis may.
             guard placed.time - hostNow <= Limits.mergeLagNanoseconds else { return }
+            observer.seeSteal?(sources[index].id, sample.cpus, placed.time)
             analyzer.sampleSteal(sources[index].id, sample.cpus, at: placed.time)
         default:
             anomalies.add(.unknownMessageSkipped)
@@ -264,7 +262,9 @@ package struct CollectorPipeline: Codable {
         unheard.removeAll { due.contains($0) }
         for change in due {
             switch change {
-            case .gone(let source): analyzer.sourceGone(source, at: hostNow)
+            case .gone(let source):
+                observer.seeEnd?(source, hostNow, true)
+                analyzer.sourceGone(source, at: hostNow)
             case .silent(let source):
                 analyzer.advance(to: horizon)
                 for cpu in index(of: source).map({ sources[$0].facts.prepared.cpus }) ?? [] {
@@ -367,8 +367,6 @@ package struct CollectorPipeline: Codable {
         if let time { past.analyzer.advance(to: time) }
         return past.analyzer.takeIntervals() + past.analyzer.openIntervals()
     }
-
-    package var eventCount: UInt64 { sources.reduce(0) { $0 + $1.events } }
 
     package func snapshot() -> Snapshot {
         var snapshot = analyzer.snapshot()

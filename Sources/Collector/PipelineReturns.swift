@@ -17,6 +17,12 @@ extension CollectorPipeline {
         return former
     }
 
+    mutating func close(_ index: Int, _ reason: String, isFailure: Bool) {
+        sources[index].state = isFailure ? .gone(reason) : .drained
+        sources[index].closing = arrival
+        sources[index].closedAt = hostNow
+    }
+
     mutating func succeed(_ former: Int, by source: CollectorSource) {
         var source = source
         let away = sources[former].succeed(at: hostNow)

@@ -62,6 +62,7 @@ enum CTFConversion {
             let input = try session.open(again: true)
             var pipeline = CollectorPipeline()
             pipeline.observe { export.append($0, $1) }
+            pipeline.observeGuests(steal: { export.sample($0, $1, at: $2) })
             try conversion.run(input, "exporting") { next in
                 apply(next, to: &pipeline)
                 if let failure = export.failure { throw failure }
@@ -80,11 +81,12 @@ enum CTFConversion {
     ) throws -> (CTFExportSurvey, end: HostTime) {
         var survey = CTFExportSurvey()
         var pipeline = CollectorPipeline()
+        pipeline.observeGuests(end: { survey.end($0, at: $1, isFailure: $2) })
         try conversion.run(input, "looking through the session") { next in
             survey.take(next)
             apply(next, to: &pipeline)
         }
-        return (survey, pipeline.horizon)
+        return (survey, pipeline.hostReached)
     }
 
     private static func apply(_ input: PipelineInput, to pipeline: inout CollectorPipeline) {

@@ -61,10 +61,11 @@ struct SessionFileArguments: ParsableArguments {
                     name: parts.count == 2 ? String(parts[0]) : nil, nanoseconds: number))
         }
         let input = try SessionFiles.open(paths)
-        guard let files = input as? TraceDatInput else { return input }
-        for notice in again ? [] : files.notices {
+        // A recording is cheap to read, and its index is made of how far it was read.
+        guard !(input is RecordedInput) else { return input }
+        for notice in again ? [] : (input as? TraceDatInput)?.notices ?? [] {
             FileHandle.standardError.write(Data("tandem: \(notice)\n".utf8))
         }
-        return sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? ReadAhead(files) : files
+        return sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 ? ReadAhead(input) : input
     }
 }

@@ -2,7 +2,7 @@
 ///
 /// Between two knots the bound is the larger of theirs. Outside of them nothing was measured: the bound grows by what two
 /// rates of one clock can differ (`ClockTolerance`).
-import TraceModel
+package import TraceModel
 
 struct GivenLine: Sendable, Codable {
     let cpu: Int?
@@ -10,8 +10,6 @@ struct GivenLine: Sendable, Codable {
     private let knots: [GivenClock.Knot]
     private let rate: Double
     private let growth: Double
-
-    private static let roundingNanoseconds: Int64 = 2
 
     /// Nil when it says nothing: no knots, knots that do not ascend, or an impossible rate.
     init?(_ clock: GivenClock, tolerance: ClockTolerance) {
@@ -32,14 +30,14 @@ struct GivenLine: Sendable, Codable {
             let (before, after) = (knots[place - 1], knots[place])
             let share = Double(ticks.distance(from: before.ticks)) / Double(after.ticks.distance(from: before.ticks))
             let time = before.host.advanced(by: Int64(saturating: (Double(after.host - before.host) * share).rounded()))
-            return (time, max(before.boundNanoseconds, after.boundNanoseconds) &+ Self.roundingNanoseconds)
+            return (time, max(before.boundNanoseconds, after.boundNanoseconds) &+ GivenClock.roundingNanoseconds)
         }
         let knot = knots[place > 0 ? place - 1 : 0]
         let distance = rate * Double(ticks.distance(from: knot.ticks))
         let bound = Double(knot.boundNanoseconds) + abs(distance) * growth
         return (
             knot.host.advanced(by: Int64(saturating: distance.rounded())),
-            Int64(saturating: bound) &+ Self.roundingNanoseconds
+            Int64(saturating: bound) &+ GivenClock.roundingNanoseconds
         )
     }
 
@@ -50,4 +48,9 @@ struct GivenLine: Sendable, Codable {
         let (before, after) = (knots[place - 1], knots[place])
         return Double(after.host - before.host) / Double(after.ticks.distance(from: before.ticks))
     }
+}
+
+extension GivenClock {
+    /// Between its knots a map calculates with fractions: what that adds to each bound.
+    package static let roundingNanoseconds: Int64 = 2
 }

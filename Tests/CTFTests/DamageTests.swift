@@ -4,6 +4,7 @@ import Testing
 import TraceModel
 
 /// Damaged traces: never a trap, a readable message, and what was readable is used.
+@Suite(.timeLimit(.minutes(2)))
 struct DamageTests {
     @Test func `a directory without a trace is named`() throws {
         let scratch = try Scratch()
@@ -103,6 +104,8 @@ struct DamageTests {
         let path = try scratch.copy("lttng-plain/host")
         let url = URL(filePath: "\(path)/kernel/metadata")
         let original = try Data(contentsOf: url)
+        let watchdog = Watchdog(path)
+        defer { withExtendedLifetime(watchdog) {} }
         // Nothing, a part of the header, all of it, and parts of the content.
         for count in [1, 36, 37, 38, 1000, original.count / 2] {
             try original.prefix(count).write(to: url)
@@ -117,6 +120,8 @@ struct DamageTests {
 
     /// Reads as far as it goes; the batches keep their rules whatever the bytes were.
     private func read(_ path: String, seed: UInt64) {
+        let watchdog = Watchdog("\(path), seed \(seed)")
+        defer { withExtendedLifetime(watchdog) {} }
         guard let machines = try? open(path) else { return }
         for machine in machines {
             let all = Everything(machine)

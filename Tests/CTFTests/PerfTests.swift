@@ -1,4 +1,5 @@
 import CTF
+import Foundation
 import Testing
 import TraceModel
 
@@ -43,5 +44,35 @@ struct PerfTests {
         let printed = try output(["/bin/sh", "-c", "/usr/bin/babeltrace2 '\(scratch.path)/perf' 2>&1"])
         #expect(printed.split(separator: "\n").count == 2)
         #expect(printed.contains("next_pid = 4711"))
+    }
+
+    private static var canRecord: Bool {
+        getuid() == 0 && FileManager.default.isExecutableFile(atPath: "/usr/bin/perf") && Fixtures.hasBabeltrace
+    }
+
+    /// What perf records of this machine in a fifth of a second, line by line.
+    @Test(.enabled(if: canRecord, "needs root, perf and babeltrace2"))
+    func `what perf itself converts has babeltrace2's counts, and the threads that perf tells`() throws {
+        let scratch = try Scratch()
+        let data = "\(scratch.path)/perf.data"
+        let events = "sched:sched_switch,sched:sched_waking"
+        try #require(try Child.succeeds("perf", "record", "-q", "-a", "-e", events, "-o", data, "sleep", "0.2"))
+        let ctf = "\(scratch.path)/ctf"
+        _ = try Child.succeeds("perf", "data", "convert", "-i", data, "--to-ctf=\(ctf)")
+        try #require(TraceDirectories.isTrace(ctf), "this perf does not convert to CTF")
+        let printed = try output(["/usr/bin/babeltrace2", ctf]).split(separator: "\n")
+        let all = Everything(try #require(try open(ctf).first))
+        #expect(all.problems == [])
+        #expect(all.events == printed.count)
+        #expect(Set(all.counts.keys).isSubset(of: ["sched:sched_switch", "sched:sched_waking"]))
+        let switches = printed.filter { $0.contains(" sched:sched_switch: ") }
+        #expect(all.counts["sched:sched_switch"] == (switches.isEmpty ? nil : switches.count))
+        let previous = try #require(all.formats.first { $0.name == "sched_switch" })
+        let field = try #require(IntegerField("prev_pid", of: previous, byteOrder: .native))
+        for batch in all.batches {
+            for header in batch.headers where all.formats[Int(header.typeIndex)].name == "sched_switch" {
+                #expect(field.value(in: batch.records.span.bytes, of: header) == Int64(header.pid))
+            }
+        }
     }
 }

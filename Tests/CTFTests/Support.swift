@@ -2,7 +2,9 @@ import CTF
 import Collector
 import Foundation
 import SessionLog
+import Threading
 import TraceModel
+import Wire
 
 enum Fixtures {
     static let directory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
@@ -13,6 +15,14 @@ enum Fixtures {
     static var lab: String? {
         guard let path = ProcessInfo.processInfo.environment["TANDEM_LAB_DATA"] else { return nil }
         return FileManager.default.fileExists(atPath: "\(path)/lttng-plain") ? path : nil
+    }
+
+    /// Whoever preloads it tells LTTng of its memory: `liblttng-ust1`.
+    static let tracedLibrary = "/usr/lib/x86_64-linux-gnu/liblttng-ust-libc-wrapper.so.1"
+
+    static var hasLTTng: Bool {
+        let programs = ["lttng", "lttng-sessiond", "lttng-relayd", "babeltrace2", "setpriv"].map { "/usr/bin/\($0)" }
+        return (programs + [tracedLibrary]).allSatisfy { FileManager.default.fileExists(atPath: $0) }
     }
 
     static var hasBabeltrace: Bool { FileManager.default.isExecutableFile(atPath: "/usr/bin/babeltrace2") }
@@ -126,6 +136,57 @@ func output(_ arguments: [String]) throws -> String {
     return String(decoding: data, as: UTF8.self)
 }
 
+/// A recording of the lab, by its name in Tests/Fixtures.
+func recording(_ name: String) throws -> RecordedInput {
+    let tests = Fixtures.directory.deletingLastPathComponent().deletingLastPathComponent()
+    return RecordedInput(try LogReader(opening: tests.appending(path: "Fixtures/\(name)").path))
+}
+
+/// A session in which each guest tells its steal time, once in a tenth of a second: a counter that grows with the clock.
+final class WithSteal: SessionInput {
+    private let input: any SessionInput
+    private var waiting: PipelineInput?
+    private var last: [SourceID: UInt64] = [:]
+
+    init(_ input: any SessionInput) { self.input = input }
+
+    func next() throws -> PipelineInput? {
+        if let steal = waiting {
+            waiting = nil
+            return steal
+        }
+        let next = try input.next()
+        if case .record(.message(let id, .watermark(let ticks)))? = next, id != .host,
+            ticks.rawValue > last[id, default: 0] + 100_000_000
+        {
+            last[id] = ticks.rawValue
+            let told = StealSample.CPU(cpu: 0, nanoseconds: ticks.rawValue / 7)
+            waiting = .record(.message(id, .steal(StealSample(ticks: ticks, cpus: [told]))))
+        }
+        return next
+    }
+
+    var shortfall: String? { input.shortfall }
+    var progress: Double { input.progress }
+}
+
+/// Ends this process when libbabeltrace2 does not come back: no test can end a thread that is in there.
+final class Watchdog {
+    private let isOver = Latch()
+
+    /// `what` is printed then; the files are still there.
+    init(_ what: String, seconds: Int64 = 60) {
+        Threading.Thread.start("watchdog") { [isOver] in
+            isOver.wait(nanoseconds: seconds * 1_000_000_000)
+            guard isOver.value == .none else { return }
+            print("does not come back: \(what)")
+            exit(1)
+        }
+    }
+
+    deinit { isOver.set(.abandon) }
+}
+
 /// The analysis of a whole session.
 func pipeline(_ input: any SessionInput) throws -> CollectorPipeline {
     var pipeline = CollectorPipeline()
@@ -138,16 +199,21 @@ func pipeline(_ input: any SessionInput) throws -> CollectorPipeline {
 
 /// The session as `tandem export --to ctf` writes it.
 func export(_ session: () throws -> any SessionInput, into directory: String) throws {
-    var survey = CTFExportSurvey()
-    let first = try session()
-    while let next = try first.next() { survey.take(next) }
-    let export = try CTFExport(survey, end: try pipeline(session()).horizon, into: directory)
-    var pipeline = CollectorPipeline()
-    pipeline.observe { export.append($0, $1) }
-    let second = try session()
-    while let next = try second.next() {
-        pipeline.apply(next)
-        _ = pipeline.takeUnidentifiedThreads()
+    func apply(_ input: any SessionInput, to pipeline: inout CollectorPipeline, _ see: (PipelineInput) -> Void) throws {
+        while let next = try input.next() {
+            see(next)
+            pipeline.apply(next)
+            _ = pipeline.takeUnidentifiedThreads()
+        }
     }
+    var survey = CTFExportSurvey()
+    var first = CollectorPipeline()
+    first.observeGuests(end: { survey.end($0, at: $1, isFailure: $2) })
+    try apply(try session(), to: &first) { survey.take($0) }
+    let export = try CTFExport(survey, end: first.hostReached, into: directory)
+    var second = CollectorPipeline()
+    second.observe { export.append($0, $1) }
+    second.observeGuests(steal: { export.sample($0, $1, at: $2) })
+    try apply(try session(), to: &second) { _ in }
     try export.finish()
 }

@@ -12,6 +12,11 @@ struct TraceCompassTests {
         let scratch: Scratch
         let metadata: [String: String]
 
+        init(scratch: Scratch, metadata: [String: String]) {
+            self.scratch = scratch
+            self.metadata = metadata
+        }
+
         init() throws {
             scratch = try Scratch()
             let paths = SessionPaths(
@@ -69,6 +74,51 @@ struct TraceCompassTests {
         }
     }
 
+    /// The events that the fused view and the virtual machine analysis are made of (with the fields that they read), out of a
+    /// recording by ftrace: the host's by default, the guests' with `-e sched -e irq`.
+    @Test(
+        arguments: [
+            (
+                "host",
+                [
+                    "sched_switch": [
+                        "prev_comm", "prev_tid", "prev_prio", "prev_state", "next_comm", "next_tid", "next_prio",
+                    ],
+                    "sched_waking": ["comm", "tid", "prio", "target_cpu"],
+                    "sched_wakeup": ["comm", "tid", "prio", "target_cpu"],
+                    "sched_migrate_task": ["comm", "tid", "prio", "orig_cpu", "dest_cpu"],
+                    "sched_process_exit": ["comm", "tid", "prio"], "kvm_x86_entry": ["vcpu_id"],
+                    "kvm_x86_exit": ["exit_reason", "vcpu_id"],
+                ]
+            ),
+            (
+                "g1",
+                [
+                    "sched_switch": [
+                        "prev_comm", "prev_tid", "prev_prio", "prev_state", "next_comm", "next_tid", "next_prio",
+                    ],
+                    "sched_waking": ["comm", "tid", "prio", "target_cpu"],
+                    "sched_wakeup": ["comm", "tid", "prio", "target_cpu"],
+                    "sched_wakeup_new": ["comm", "tid", "prio", "target_cpu"],
+                    "sched_process_fork": ["parent_comm", "parent_tid", "child_comm", "child_tid"],
+                    "sched_process_exit": ["comm", "tid", "prio"], "sched_process_free": ["comm", "tid", "prio"],
+                    "irq_handler_entry": ["irq", "name"], "irq_handler_exit": ["irq", "ret"],
+                    "irq_softirq_raise": ["vec"], "irq_softirq_entry": ["vec"], "irq_softirq_exit": ["vec"],
+                ]
+            ),
+        ] as [(String, [String: Set<String>])])
+    func `an export of a recording by ftrace has all that is read`(
+        machine: String, wanted: [String: Set<String>]
+    ) throws {
+        let scratch = try Scratch()
+        try export({ try recording("two-guests") }, into: "\(scratch.path)/out")
+        let metadata = try String(contentsOfFile: "\(scratch.path)/out/\(machine)/metadata", encoding: .utf8)
+        let exported = Exported(scratch: scratch, metadata: [machine: metadata])
+        for (event, fields) in wanted {
+            #expect(exported.fields(event, of: machine).isSuperset(of: fields), "\(event)")
+        }
+    }
+
     @Test func `the virtual machine analysis finds entries and exits`() throws {
         let exported = try Exported()
         #expect(exported.fields("kvm_x86_entry", of: "host").contains("vcpu_id"))
@@ -116,34 +166,26 @@ struct TraceCompassTests {
         }
     }
 
-    /// Two hypercalls of a guest: `vmsync_gh_guest` keeps its name and the fields by which the analysis pairs it with the host's.
-    @Test func `a guest that made vmsync's hypercalls is one`() throws {
-        let fields = [
-            EventField(name: "cnt", type: "unsigned int", offset: 8, size: 4, isSigned: false, kind: .integer),
-            EventField(name: "vm_uid", type: "u64", offset: 16, size: 8, isSigned: false, kind: .integer),
-        ]
-        let format = EventFormat(kernelID: 40, system: "vmsync", name: "vmsync_gh_guest", fields: fields, text: "")
-        let machine = ExportedMachine(
-            name: "web", hostname: "web", bootID: "01234567-89ab-cdef-0123-456789abcdef", kernelRelease: "6.1",
-            isHost: false, formats: FormatTable(byteOrder: .native, longSize: 8, formats: [format]))
-        var batch = EventBatch(cpu: 0)
-        for count in [7, 8] as [UInt8] {
-            batch.headers.append(
-                EventHeader(
-                    ticks: TraceTicks(UInt64(count)), offset: UInt32(batch.records.count), length: 24, pid: 1,
-                    typeIndex: 0, flags: 0, preemptCount: 0))
-            batch.records += [40, 0, 0, 0, 1, 0, 0, 0, count, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]
+    /// Two hypercalls: both sides keep their names and the fields by which the analysis pairs them.
+    @Test func `a guest that made vmsync's hypercalls is one, and the host's side tells whose it is`() throws {
+        func calls(_ name: String) -> [MadeMachine.Event] {
+            [7, 8].map { count in
+                MadeMachine.Event(
+                    time: count, name: "vmsync:\(name)", fields: [("cnt", .number(count)), ("vm_uid", .number(9))])
+            }
         }
         let scratch = try Scratch()
-        let writer = try CTFWriter(
-            directory: "\(scratch.path)/out", machines: [machine],
-            clock: ExportedClock(hostBootID: machine.bootID, epochOffsetNanoseconds: 1_700_000_000_000_000_000))
-        let times = batch.headers.map { HostTime(nanoseconds: Int64($0.ticks.rawValue)) }
-        try writer.append(batch, times: times, range: 0..<2, boundNanoseconds: 0, machine: 0)
-        try writer.finish()
-        let metadata = try String(contentsOfFile: "\(scratch.path)/out/web/metadata", encoding: .utf8)
-        #expect(metadata.contains("name = \"vmsync_gh_guest\";"))
-        let all = Everything(try #require(try open("\(scratch.path)/out").first))
-        #expect(all.lines.map(\.text) == [7, 8].map { "vmsync_gh_guest { cnt = \($0), vm_uid = 9 }" })
+        try MadeMachine.write(
+            [
+                MadeMachine(name: "host", isHost: true, events: calls("vmsync_gh_host")),
+                MadeMachine(name: "web", isHost: false, events: calls("vmsync_gh_guest")),
+            ], into: "\(scratch.path)/out")
+        for (machine, name) in [("host", "vmsync_gh_host"), ("web", "vmsync_gh_guest")] {
+            let path = "\(scratch.path)/out/\(machine)"
+            let metadata = try String(contentsOfFile: "\(path)/metadata", encoding: .utf8)
+            #expect(metadata.contains("name = \"\(name)\";"))
+            let all = Everything(try #require(try open(path).first))
+            #expect(all.lines.map(\.text) == [7, 8].map { "\(name) { cnt = \($0), vm_uid = 9 }" })
+        }
     }
 }

@@ -36,16 +36,20 @@ package final class LiveReader: LiveSource {
     /// the relay daemon gives no history.
     package init(url: String) throws(CTFError) {
         self.url = url
-        let what = "following the LTTng session '\(url)'"
-        let plugin = try CTFPlugin()
+        let plugin = try CTFPlugin.loaded()
         graph = try Graph()
         sink = LiveSink()
         let parameters = try Value.inputs([url])
         try parameters.insert("session-not-found-action", text: "fail")
+        // The relay daemon is first talked to in the first step, not in here.
+        try Library.alone { () throws(CTFError) in try connect(try plugin.source("lttng-live"), parameters) }
+    }
+
+    private func connect(_ source: OpaquePointer, _ parameters: borrowing Value) throws(CTFError) {
+        let what = "following the LTTng session '\(url)'"
         var component: OpaquePointer?
         let status = bt_graph_add_source_component(
-            graph.pointer, try plugin.source("lttng-live"), "live", parameters.pointer, BT_LOGGING_LEVEL_NONE,
-            &component)
+            graph.pointer, source, "live", parameters.pointer, BT_LOGGING_LEVEL_NONE, &component)
         guard status == BT_GRAPH_ADD_COMPONENT_STATUS_OK, let component else { throw .library(what) }
         var added: OpaquePointer?
         let simple = bt_graph_add_simple_sink_component(
@@ -67,7 +71,7 @@ package final class LiveReader: LiveSource {
 
     package var facts: CTFMachineFacts? { sink.facts(url: url) }
 
-    package var formats: [EventFormat] { sink.catalog.formats }
+    package var formats: [EventFormat] { sink.catalog.registry.formats }
 
     /// The relay daemon gives whole packets, the component a dozen events at a time: they are gathered, as far as they are
     /// there.
@@ -175,8 +179,10 @@ private final class LiveSink {
         messages = 0
         var output: [EventBatch] = []
         for (index, stream) in order.enumerated() {
+            // Only exports have any.
+            _ = stream.takeNotes()
             for batch in stream.takePending() {
-                lanes[batch.cpu, default: CPULane(switching: catalog.switching)].push(batch, of: index)
+                lanes[batch.cpu, default: CPULane(switching: catalog.registry.switching)].push(batch, of: index)
             }
         }
         for cpu in lanes.keys.sorted() { lanes[cpu]?.drain(into: &output) { [reached] _ in reached } }

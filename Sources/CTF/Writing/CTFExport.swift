@@ -10,13 +10,10 @@ package struct CTFExportSurvey {
     fileprivate var openings: [(id: SourceID, facts: SourceFacts, formats: [FormatMessage])] = []
     fileprivate var virtualMachines: [Int32: VMFacts] = [:]
     fileprivate var links: [SourceID: Int32] = [:]
-    private var hostReached: HostTime?
-    private var isHostCutShort = false
+    fileprivate var ends: [SourceID: (time: HostTime, isFailure: Bool)] = [:]
+    fileprivate var reasons: [SourceID: String] = [:]
 
     package init() {}
-
-    /// Where the host's trace ends: with the session, unless it was cut short.
-    fileprivate func hostEnd(_ end: HostTime) -> HostTime { isHostCutShort ? hostReached ?? end : end }
 
     /// To be given every input of the session.
     package mutating func take(_ input: PipelineInput) {
@@ -27,11 +24,25 @@ package struct CTFExportSurvey {
             if !openings.contains(where: { $0.id == id }) { openings.append((id, facts, formats)) }
         case .machine(let facts): virtualMachines[facts.vmmPID] = facts
         case .link(let id, let pid, _): links[id] = pid
-        case .message(.host, .watermark(let ticks)):
-            hostReached = HostTime(nanoseconds: Int64(clamping: ticks.rawValue))
-        case .sourceClosed(.host, _, let isFailure): isHostCutShort = isFailure
+        case .sourceClosed(let id, let reason, _): reasons[id] = reason
         default: break
         }
+    }
+
+    /// When a guest ended for the analysis, as the pipeline tells.
+    package mutating func end(_ source: SourceID, at time: HostTime, isFailure: Bool) {
+        ends[source] = (time, isFailure)
+    }
+
+    /// Entries of a guest's environment.
+    fileprivate func guest(_ id: SourceID) -> [String: String] {
+        var entries: [String: String] = [:]
+        if let pid = links[id] { entries[CTFMark.vmmPID] = "\(pid)" }
+        if let end = ends[id] {
+            entries[end.isFailure ? CTFMark.gone : CTFMark.end] = "\(end.time.nanoseconds)"
+            if end.isFailure { entries[CTFMark.goneReason] = reasons[id] ?? "" }
+        }
+        return entries
     }
 }
 
@@ -44,7 +55,7 @@ package final class CTFExport {
     /// The first thing that went wrong: later runs are not written.
     package private(set) var failure: CTFError?
 
-    /// `end` is where the analysis of the session ends.
+    /// `end` is where the host's trace ends; a guest's may go on behind it.
     package init(_ survey: CTFExportSurvey, end: HostTime, into directory: String) throws(CTFError) {
         let openings = survey.openings
         guard let session = survey.session, let host = openings.first(where: { $0.facts.isHost }) else {
@@ -59,13 +70,13 @@ package final class CTFExport {
             var environment: [String: String] = [CTFMark.name: opening.facts.name]
             if opening.facts.isHost {
                 environment[CTFMark.start] = "\(session.start.nanoseconds)"
-                environment[CTFMark.end] = "\(survey.hostEnd(end).nanoseconds)"
+                environment[CTFMark.end] = "\(end.nanoseconds)"
                 environment[CTFMark.exitPrintFormat] = CTFMark.printFormat(opening.formats)
                 for (index, facts) in survey.virtualMachines.values.sorted(by: { $0.vmmPID < $1.vmmPID }).enumerated() {
                     environment["\(CTFMark.virtualMachine)\(index)"] = CTFMark.text(facts)
                 }
-            } else if let pid = survey.links[opening.id] {
-                environment[CTFMark.vmmPID] = "\(pid)"
+            } else {
+                environment.merge(survey.guest(opening.id)) { $1 }
             }
             machines.append(
                 ExportedMachine(
@@ -90,6 +101,12 @@ package final class CTFExport {
         } catch {
             failure = error
         }
+    }
+
+    /// A guest's steal time at an instant.
+    package func sample(_ source: SourceID, _ cpus: [StealSample.CPU], at time: HostTime) {
+        guard let machine = places[source] else { return }
+        writer.sample(cpus, at: time, machine: machine)
     }
 
     package func finish() throws(CTFError) {
@@ -121,64 +138,5 @@ package final class CTFExport {
         }
         let text = String(plain.prefix(100))
         return text.isEmpty || text.hasPrefix(".") ? "_" + text : text
-    }
-}
-
-/// Environment entries of Tandem's own exports: what LTTng's have no words for.
-enum CTFMark {
-    /// The boot id of the host whose time line this trace's clock is.
-    static let timeLine = "tandem_time_line"
-    /// Of the host: where on its clock the session began and ended, which is before the first and after the last event.
-    static let start = "tandem_start"
-    static let end = "tandem_end"
-    /// A field of each packet's context: how far its events may be from their true place, at most.
-    static let bound = "tandem_clock_bound"
-    /// A context of each event, under the kernel's name for it: whether an interrupt handler was at work, and more.
-    static let flags = "common_flags"
-    /// The source's name.
-    static let name = "tandem_name"
-    /// Of the host: how its kernel prints `kvm_exit`, where the names of the exit reasons are. CTF has no place for it.
-    static let exitPrintFormat = "tandem_kvm_exit_format"
-    /// Of a guest: the process that runs it on the host.
-    static let vmmPID = "tandem_vmm_pid"
-    /// Of the host, numbered: what is known of one virtual machine.
-    static let virtualMachine = "tandem_vm_"
-
-    /// What stands behind `print fmt:`, with other quotes, because not every reader of CTF knows a quote within a text.
-    static func printFormat(_ formats: [FormatMessage]) -> String? {
-        let exit = formats.first { $0.system == "kvm" && $0.text.hasPrefix("name: kvm_exit\n") }
-        guard let exit, let start = exit.text.firstRange(of: SyntheticFormat.printMark)?.upperBound else { return nil }
-        let line = exit.text[start...].prefix { $0 != "\n" }
-        return line.contains("'") ? nil : String(line.replacing("\"", with: "'"))
-    }
-
-    /// The format, as the kernel of an export had it for `kvm_exit`.
-    static func format(_ format: EventFormat, _ environment: [String: String]) -> FormatMessage {
-        guard format.fullName == "kvm:kvm_exit", let print = environment[exitPrintFormat],
-            let start = format.text.firstRange(of: SyntheticFormat.printMark)?.upperBound
-        else { return FormatMessage(system: format.system, text: format.text) }
-        return FormatMessage(
-            system: format.system, text: format.text[..<start] + print.replacing("'", with: "\"") + "\n")
-    }
-
-    /// `PID;kvm|emulated;TID:VCPU[,TID:VCPU…];VMM;NAME`.
-    static func text(_ facts: VMFacts) -> String {
-        let threads = facts.vcpuThreads.map { "\($0.tid):\($0.vcpu.map { "\($0)" } ?? "")" }.joined(separator: ",")
-        let vmm = facts.vmm.replacing(";", with: "_")
-        return "\(facts.vmmPID);\(facts.isEmulated ? "emulated" : "kvm");\(threads);\(vmm);\(facts.name)"
-    }
-
-    /// Nil when the entry is none of ours.
-    static func facts(_ text: String) -> VMFacts? {
-        let words = text.split(separator: ";", maxSplits: 4, omittingEmptySubsequences: false)
-        guard words.count == 5, let pid = Int32(words[0]) else { return nil }
-        let threads = words[2].split(separator: ",").compactMap { word -> VMFacts.Thread? in
-            let parts = word.split(separator: ":", omittingEmptySubsequences: false)
-            guard parts.count == 2, let tid = Int32(parts[0]) else { return nil }
-            return VMFacts.Thread(tid: tid, vcpu: Int(parts[1]).flatMap { (0...65_535).contains($0) ? $0 : nil })
-        }
-        return VMFacts(
-            vmmPID: pid, vmm: String(words[3]), name: String(words[4]), vcpuThreads: threads,
-            isEmulated: words[1] == "emulated")
     }
 }

@@ -19,7 +19,7 @@ package final class CTFWriter {
         guard CTFWriter.isEmpty(directory) else {
             throw CTFError("'\(directory)' is not an empty directory; give another -o")
         }
-        let plugin = try CTFPlugin()
+        let plugin = try CTFPlugin.loaded()
         for machine in machines {
             self.machines.append(
                 try MachineWriter(machine, clock: clock, path: "\(directory)/\(machine.name)", plugin))
@@ -47,6 +47,11 @@ package final class CTFWriter {
         eventsWritten &+= UInt64(range.count)
     }
 
+    /// Steal time that a guest was told of, since its boot; samples of a guest come in the order of time.
+    package func sample(_ cpus: [StealSample.CPU], at time: HostTime, machine: Int) {
+        for cpu in cpus { machines[machine].hold(cpu, at: time) }
+    }
+
     /// Everything is written, the metadata last.
     package func finish() throws(CTFError) {
         for machine in machines { try machine.finish() }
@@ -60,14 +65,23 @@ private final class MachineWriter {
     private let graph: Graph
     private let name: String
     private var open: [Int: PacketBuffer] = [:]
+    /// By CPU: samples are of a time to which its events have yet to come.
+    private var samples: [Int: [StealRecord]] = [:]
+    private let stealType: Int?
 
     init(
-        _ machine: ExportedMachine, clock: ExportedClock, path: String, _ plugin: borrowing CTFPlugin
+        _ machine: ExportedMachine, clock: ExportedClock, path: String, _ plugin: CTFPlugin
     ) throws(CTFError) {
-        let what = "writing the CTF trace '\(path)'"
         name = path
+        var machine = machine
+        stealType = machine.isHost ? nil : machine.formats.append(CTFMark.stealFormat(machine.formats))
         source = MachineSource(machine: machine, clock: clock)
         graph = try Graph()
+        try Library.alone { () throws(CTFError) in try connect(try plugin.sink("fs"), path) }
+    }
+
+    private func connect(_ sinkClass: OpaquePointer, _ path: String) throws(CTFError) {
+        let what = "writing the CTF trace '\(path)'"
         let sourceClass = try MachineSource.makeClass()
         defer { bt_component_class_source_put_ref(sourceClass) }
         var component: OpaquePointer?
@@ -84,7 +98,7 @@ private final class MachineWriter {
         var sink: OpaquePointer?
         guard
             bt_graph_add_sink_component(
-                graph.pointer, try plugin.sink("fs"), "trace", parameters.pointer, BT_LOGGING_LEVEL_NONE, &sink)
+                graph.pointer, sinkClass, "trace", parameters.pointer, BT_LOGGING_LEVEL_NONE, &sink)
                 == BT_GRAPH_ADD_COMPONENT_STATUS_OK, let sink,
             let output = bt_component_source_borrow_output_port_by_index_const(component, 0),
             let input = bt_component_sink_borrow_input_port_by_index_const(sink, 0),
@@ -105,9 +119,12 @@ private final class MachineWriter {
                 nextLoss += 1
             }
             let nextGap = nextLoss < batch.losses.count ? batch.losses[nextLoss].index : range.upperBound
-            let end = min(range.upperBound, nextGap, index + packet.room)
+            // A packet has one bound for all of its events.
+            if packet.boundNanoseconds != boundNanoseconds, !packet.times.isEmpty { try write(&packet) }
+            packet.boundNanoseconds = boundNanoseconds
+            let nextSample = takeSamples(before: times, index..<range.upperBound, into: &packet)
+            let end = min(range.upperBound, nextGap, nextSample, index + packet.room)
             packet.append(index..<end, of: batch, at: times)
-            packet.boundNanoseconds = max(packet.boundNanoseconds, boundNanoseconds)
             if packet.isFull { try write(&packet) }
             index = end
         }
@@ -119,6 +136,24 @@ private final class MachineWriter {
             }
         }
         open[batch.cpu] = packet
+    }
+
+    func hold(_ sample: StealSample.CPU, at time: HostTime) {
+        guard let stealType else { return }
+        samples[sample.cpu, default: []].append(
+            StealRecord(typeIndex: stealType, time: time, nanoseconds: sample.nanoseconds, order: source.byteOrder))
+    }
+
+    /// The samples that are due at the first of these events; returns the first event at which another one is.
+    private func takeSamples(before times: [HostTime], _ range: Range<Int>, into packet: inout PacketBuffer) -> Int {
+        while let sample = samples[packet.cpu]?.first, !packet.isFull {
+            guard sample.time <= times[range.lowerBound] else {
+                return range.first { times[$0] >= sample.time } ?? range.upperBound
+            }
+            packet.append(sample)
+            samples[packet.cpu]?.removeFirst()
+        }
+        return range.upperBound
     }
 
     /// The present packet ends before the loss. A loss of unknown size counts as one event: at least that.
@@ -144,11 +179,16 @@ private final class MachineWriter {
     }
 
     func finish() throws(CTFError) {
-        for cpu in open.keys.sorted() {
-            guard var packet = open[cpu], !packet.times.isEmpty || packet.lost != nil else { continue }
+        for cpu in Set(open.keys).union(samples.keys).sorted() {
+            var packet = open[cpu] ?? PacketBuffer(cpu: cpu)
+            for sample in samples[cpu] ?? [] {
+                if packet.isFull { try write(&packet) }
+                packet.append(sample)
+            }
+            guard !packet.times.isEmpty || packet.lost != nil else { continue }
             try write(&packet)
         }
-        open = [:]
+        (open, samples) = ([:], [:])
         source.end()
         while true {
             let status = bt_graph_run_once(graph.pointer)

@@ -47,6 +47,8 @@ final class MachineSource {
 
     // MARK: In
 
+    var byteOrder: ByteOrder { machine.formats.byteOrder }
+
     func push(_ packet: PacketBuffer) { queue.append(packet) }
 
     var isIdle: Bool { queue.isEmpty }

@@ -45,4 +45,30 @@ struct PacketBuffer {
             times.append(last)
         }
     }
+
+    /// One that is full takes none.
+    mutating func append(_ sample: StealRecord) {
+        guard !isFull else { return }
+        headers.append(
+            EventHeader(
+                ticks: TraceTicks(0), offset: UInt32(truncatingIfNeeded: records.count),
+                length: UInt32(sample.record.count), pid: 0, typeIndex: UInt16(truncatingIfNeeded: sample.typeIndex),
+                flags: 0, preemptCount: 0))
+        records += sample.record
+        times.append(max(times.last ?? 0, UInt64(clamping: sample.time.nanoseconds)))
+    }
+}
+
+/// A sample of steal time as an event's record: see `CTFMark.stealFormat`.
+struct StealRecord {
+    let typeIndex: Int
+    let time: HostTime
+    let record: [UInt8]
+
+    init(typeIndex: Int, time: HostTime, nanoseconds: UInt64, order: ByteOrder) {
+        self.typeIndex = typeIndex
+        self.time = time
+        let number = order == .native ? nanoseconds : nanoseconds.byteSwapped
+        record = [UInt8](repeating: 0, count: 8) + withUnsafeBytes(of: number) { Array($0) }
+    }
 }
