@@ -14,11 +14,22 @@ final class HostTracer: @unchecked Sendable {
     private let stop = Latch()
     private let lock = ConditionLock()
     private var isClosed = false
+    /// What is traced before the session begins; nil once it has, and where nothing is.
+    private var held: [(element: PipelineInput, weight: Int)]?
+    private var heldWeight = 0
+    /// Sees the events before anybody else.
+    private let see: (@Sendable (EventBatch, [EventFormat]) -> Void)?
     /// Only some of the entries and exits of vCPUs are traced.
     let filtersEntries: Bool
 
-    init(options: SessionOptions, clock: TraceClock, queue: BoundedQueue<PipelineInput>) throws {
+    /// With `see`, what is traced is kept until `release`: something has to be found out from it first.
+    init(
+        options: SessionOptions, clock: TraceClock, queue: BoundedQueue<PipelineInput>,
+        see: (@Sendable (EventBatch, [EventFormat]) -> Void)? = nil
+    ) throws {
         self.queue = queue
+        self.see = see
+        held = see == nil ? nil : []
         flushMilliseconds = options.flushMilliseconds
         let tracefs = try Tracefs.find()
         _ = AbandonedInstances.remove(in: tracefs, role: "host")
@@ -60,10 +71,24 @@ final class HostTracer: @unchecked Sendable {
 
     var formats: FormatTable { recorder.formats }
 
+    /// When vCPUs were in guest mode can be seen.
+    var tracesEntries: Bool {
+        let names = Set(formats.formats.map(\.fullName))
+        return names.isSuperset(of: ["kvm:kvm_entry", "kvm:kvm_exit"]) && !filtersEntries
+    }
+
     /// Tracing is on when this returns, so that guests that are told to start afterwards begin behind their host.
     func run() {
         let start = Result { try recorder.start() }
         Thread.start("host tracer") { [self] in record(start) }
+    }
+
+    /// The session has begun: what was kept goes into the queue, and what comes follows it.
+    func release() {
+        lock.withLock {
+            queue.put(held ?? [])
+            held = nil
+        }
     }
 
     /// Tracing off, the rest delivered, `sourceClosed` last.
@@ -80,8 +105,8 @@ final class HostTracer: @unchecked Sendable {
     private func record(_ start: Result<Void, any Error>) {
         let outlet = RecordingOutlet(
             // The pipeline's queue is the bound here: when it is full, events are shed as in a guest.
-            hasRoom: { [queue] in queue.hasRoom(for: Limits.batchRecordBytes) },
-            batch: { [queue] in queue.put(.batch(.host, $0), weight: $0.records.count) },
+            hasRoom: { [self] in hasRoom },
+            batch: { [self] in put($0) },
             watermark: { [self] in put(.watermark($0)) },
             statistics: { [self] in put(.statistics($0)) },
             onlineCPUs: { [self] in put(.onlineCPUs($0)) })
@@ -93,12 +118,32 @@ final class HostTracer: @unchecked Sendable {
             outcome = ("\(error)", true)
         }
         recorder.close()
-        queue.put(.record(.sourceClosed(.host, reason: outcome.reason, isFailure: outcome.isFailure)), weight: 64)
+        put(.record(.sourceClosed(.host, reason: outcome.reason, isFailure: outcome.isFailure)), weight: 64)
         lock.withLock {
             isClosed = true
             lock.broadcast()
         }
     }
 
-    private func put(_ message: Message) { queue.put(.record(.message(.host, message)), weight: 64) }
+    private var hasRoom: Bool {
+        let hasRoomHere: Bool? = lock.withLock { held == nil ? nil : heldWeight < Limits.liveWaitingBytes }
+        return hasRoomHere ?? queue.hasRoom(for: Limits.batchRecordBytes)
+    }
+
+    private func put(_ batch: EventBatch) {
+        see?(batch, formats.formats)
+        put(.batch(.host, batch), weight: batch.records.count)
+    }
+
+    private func put(_ message: Message) { put(.record(.message(.host, message)), weight: 64) }
+
+    private func put(_ input: PipelineInput, weight: Int) {
+        let isHeld = lock.withLock {
+            guard held != nil else { return false }
+            held?.append((input, weight))
+            heldWeight += weight
+            return true
+        }
+        if !isHeld { queue.put(input, weight: weight) }
+    }
 }

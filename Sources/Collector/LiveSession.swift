@@ -44,9 +44,9 @@ package final class LiveSession: @unchecked Sendable {
     var host: HostTracer?
     /// LTTng sessions, the host's among them where there is one.
     var feeds: [LiveFeed] = []
-    let feedSync = LiveSync()
-    /// Where the host's LTTng session is when ours begins.
-    var feedStart: HostTime?
+    let feedSync: LiveSync
+    /// Where the time line begins, when that is before the pipeline does.
+    var begin: HostTime?
     /// From the zero of its clock to 1970.
     var feedZero: Int64?
     /// What the pipeline is told first, gathered while the session is set up.
@@ -66,7 +66,10 @@ package final class LiveSession: @unchecked Sendable {
         self.options = options
         self.writer = writer
         hello = LocalMachine.hello
-        machines = MachineWatch()
+        let machines = MachineWatch()
+        self.machines = machines
+        // Threads of an LTTng session's host are not those of this one.
+        feedSync = options.lttngHost == nil ? LiveSync(machine: { machines.machine(of: $0) }) : LiveSync()
     }
 
     // MARK: Set-up
@@ -79,7 +82,9 @@ package final class LiveSession: @unchecked Sendable {
             } else {
                 let clocks = try ClockPlan(options)
                 self.clocks = clocks
-                let host = try HostTracer(options: options, clock: clocks.host.clock, queue: queue)
+                let host = try HostTracer(
+                    options: options, clock: clocks.host.clock, queue: queue,
+                    see: options.lttngGuests.isEmpty ? nil : noting(clocks.host.scale))
                 self.host = host
                 try connectGuests(host, clocks)
             }
@@ -99,10 +104,11 @@ package final class LiveSession: @unchecked Sendable {
     package func start() {
         lock.withLock { shared.openSources = shared.links.count + feeds.count + (host == nil ? 0 : 1) }
         let facts = LocalMachine.sessionFacts(
-            start: feedStart ?? clocks?.host.now() ?? HostTime(nanoseconds: 0), options: options)
+            start: begin ?? clocks?.host.now() ?? HostTime(nanoseconds: 0), options: options)
         for record in [.session(facts)] + opening { queue.put(.record(record), weight: 256) }
         Thread.start("pipeline") { [self] in runPipeline() }
-        host?.run()
+        if begin == nil { host?.run() }
+        host?.release()
         for feed in feeds { feed.run() }
         for link in links { run(link) }
     }
@@ -136,7 +142,9 @@ package final class LiveSession: @unchecked Sendable {
                 while !shared.isFinished { guard lock.wait(until: deadline) else { break } }
                 return !shared.isFinished
             }
-            if isLate { for link in links { link.abort() } }
+            guard isLate else { return }
+            for link in links { link.abort() }
+            for feed in feeds { feed.abandon() }
         }
     }
 
@@ -150,7 +158,7 @@ package final class LiveSession: @unchecked Sendable {
             link.abort()
         }
         feedSync.stop()
-        for feed in feeds { feed.stop() }
+        for feed in feeds { feed.abandon() }
         host?.abort()
     }
 

@@ -13,7 +13,7 @@ extension LiveSession {
                 "agents need a host that is traced here: with --lttng all guests are LTTng sessions (-A NAME=net://…)")
         }
         let opening = try follow(url, name: nil, as: .host)
-        feedStart = HostTime(nanoseconds: Int64(clamping: opening.start.rawValue))
+        begin = HostTime(nanoseconds: Int64(clamping: opening.start.rawValue))
         feedZero = opening.clock.epochOffsetNanoseconds
     }
 
@@ -32,7 +32,11 @@ extension LiveSession {
         }
         guard !guests.isEmpty else { return }
         let names = Dictionary(uniqueKeysWithValues: guests.map { ($0.id, $0.name) })
-        self.opening += feedSync.settle(guests, hasHost: options.lttngHost != nil) {
+        if let host {
+            begin = clocks?.host.now()
+            host.run()
+        }
+        self.opening += feedSync.settle(guests, hasHost: host?.tracesEntries ?? true) {
             [weak self, queue] guest, records in
             for record in records { queue.put(.record(record), weight: 64) }
             self?.notice("\(names[guest] ?? ""): placed by what its events prove, no longer by the wall clocks")
@@ -49,6 +53,21 @@ extension LiveSession {
         let opening = try feed.prepare()
         self.opening.append(opening.record)
         return opening
+    }
+
+    /// Shows the events of a host that is traced here to whoever looks for its guests, in nanoseconds.
+    func noting(_ scale: TSCScale?) -> @Sendable (EventBatch, [EventFormat]) -> Void {
+        { [feedSync] batch, formats in
+            guard feedSync.isLooking else { return }
+            var batch = batch
+            if let scale {
+                for index in batch.headers.indices {
+                    let time = scale.hostTime(batch.headers[index].ticks.rawValue)
+                    batch.headers[index].ticks = TraceTicks(UInt64(clamping: time.nanoseconds))
+                }
+            }
+            feedSync.note([batch], formats: formats, of: .host)
+        }
     }
 
     private static func weight(_ input: PipelineInput) -> Int {

@@ -25,6 +25,9 @@ struct MachineWatch: Sendable {
         }
     }
 
+    /// The machine that a thread belongs to; nil when it is none's.
+    func machine(of thread: Int32) -> VMFacts? { proc.facts(ofThread: thread) }
+
     /// Which machine a guest's agent runs in.
     func link(_ guest: SessionOptions.Guest, hello: Hello) -> Result<Found, MachineProblem> {
         if let pid = guest.vmmPID { return .success(Found(vmmPID: pid, evidence: "given by the user")) }

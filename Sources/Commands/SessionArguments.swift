@@ -217,6 +217,9 @@ package struct SessionArguments: Equatable {
             // A guest's events wait for its own round and for two of the host's: whoever does that is not late.
             options.maximumLagNanoseconds = max(options.maximumLagNanoseconds, Int64(flushMilliseconds) * 5_000_000)
         }
+        if !lttngGuests.isEmpty {
+            options.maximumLagNanoseconds = max(options.maximumLagNanoseconds, Limits.lttngLagNanoseconds)
+        }
         if let maximumLagMilliseconds { options.maximumLagNanoseconds = Int64(maximumLagMilliseconds) * 1_000_000 }
         options.isInsecure = isInsecure
         options.lttngHost = lttngHost

@@ -21,7 +21,7 @@ enum SessionHelp {
           --pid PID           the VMM process of the guest before it, when it cannot be found out
           --flush MS          longest time an event waits in its machine (default 20; 1 to 2 while many come)
           --max-lag MS        how far a guest may fall behind before the merge goes on without it (default 500,
-                              or five times --flush where that is more)
+                              or five times --flush where that is more; 3000 where LTTng traces a guest)
           --insecure          allow clear-text TCP to other addresses than loopback
         """
 

@@ -157,6 +157,9 @@ package enum Limits {
     package static let dynamicFieldBytes = pathBytes
     /// Times of events, and windows of guest mode, that a first reading of a trace keeps: 16 MiB of each at most.
     package static let surveyedTimes = 1 << 20
+    /// How far a guest that LTTng traces may lag behind: its events come when the live timer has run out (a second unless told
+    /// otherwise), and a packet that was just begun waits for the next time.
+    package static let lttngLagNanoseconds: Int64 = 3_000_000_000
     /// What a live session of LTTng keeps while nothing is shown yet, with 32 bytes for each event: some seconds of a busy
     /// host. Beyond it the relay daemon keeps it.
     package static let liveWaitingBytes = 64 << 20

@@ -81,6 +81,23 @@ extension LiveTests {
         #expect(!records.contains(where: isWallClock), "wall clocks are not needed")
     }
 
+    /// A host that is traced here, and not by LTTng, knows its own processes.
+    @Test func `a guest is linked to the machine that its thread belongs to`() throws {
+        let machine = VMFacts(vmmPID: 180, vmm: "qemu", name: "vm-180", vcpuThreads: [.init(tid: 187, vcpu: nil)])
+        let sync = LiveSync(machine: { $0 == 187 ? machine : nil })
+        try noted(sync, "lttng-plain/host", as: .host)
+        try noted(sync, "lttng-plain/g2", as: Self.guest)
+        let records = sync.settle([try guest()], hasHost: true)
+        checkProof(records)
+        var known = machine
+        known.vcpuThreads = [.init(tid: 187, vcpu: 0)]
+        #expect(records.contains(.machine(known)))
+        #expect(
+            records.contains {
+                if case .link(Self.guest, let pid, _) = $0 { pid == 180 } else { false }
+            })
+    }
+
     @Test func `live guests of which nothing is proved stay with the wall clocks`() throws {
         let guest = try guest()
         #expect(

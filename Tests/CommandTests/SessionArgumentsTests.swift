@@ -185,6 +185,12 @@ struct SessionArgumentsTests {
         }
     }
 
+    @Test func `a guest of LTTng's may be behind by its live timer, unless told otherwise`() throws {
+        let guest = "-A web=net://10.0.0.1/host/web/run"
+        #expect(try parse(guest).options().maximumLagNanoseconds == 3_000_000_000)
+        #expect(try parse("--max-lag 700 \(guest)").options().maximumLagNanoseconds == 700_000_000)
+    }
+
     @Test(arguments: ["net://10.0.0.1", "net://10.0.0.1/host/l1", "net:///host/l1/run", "http://h/host/l1/run", "3"])
     func `an LTTng session is named in full`(url: String) throws {
         #expect(throws: SessionArguments.Problem.self) { try parse("--lttng \(url)") }

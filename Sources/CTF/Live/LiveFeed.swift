@@ -13,6 +13,8 @@ package final class LiveFeed: @unchecked Sendable {
         var failure: CTFError?
         var isStopping = false
         var isRunning = false
+        /// `sourceClosed` was told: nothing may follow.
+        var isClosed = false
     }
 
     /// What is known once the session has spoken.
@@ -89,6 +91,20 @@ package final class LiveFeed: @unchecked Sendable {
         }
     }
 
+    /// Told as closed now, whatever its thread waits for: a relay daemon that does not answer must not hold up the end.
+    package func abandon() {
+        stop()
+        close("the relay daemon does not answer", isFailure: true)
+    }
+
+    private func close(_ reason: String, isFailure: Bool) {
+        let isFirst = lock.withLock {
+            defer { shared.isClosed = true }
+            return !shared.isClosed
+        }
+        if isFirst { tell(.record(.sourceClosed(source, reason: reason, isFailure: isFailure))) }
+    }
+
     private func set(_ change: (inout Shared) -> Void) {
         lock.withLock {
             change(&shared)
@@ -131,7 +147,7 @@ package final class LiveFeed: @unchecked Sendable {
         guard hasOpened else { return }
         awaitRun()
         flush()
-        tell(.record(.sourceClosed(source, reason: reason.text, isFailure: reason.isFailure)))
+        close(reason.text, isFailure: reason.isFailure)
     }
 
     private var hasOpened: Bool { lock.withLock { shared.opening != nil } }
@@ -228,7 +244,7 @@ package final class LiveFeed: @unchecked Sendable {
     private func flushIfRunning() { if lock.withLock({ shared.isRunning }) { flush() } }
 
     private func flush() {
-        for input in waiting { tell(input) }
+        if !lock.withLock({ shared.isClosed }) { for input in waiting { tell(input) } }
         waiting.removeAll(keepingCapacity: true)
         waitingBytes = 0
     }

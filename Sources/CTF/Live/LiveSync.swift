@@ -57,7 +57,17 @@ package final class LiveSync: @unchecked Sendable {
     /// Messages told as probes at the beginning.
     private static let mostProbes = 512
 
-    package init(patienceMilliseconds: Int = 5_000) { self.patienceMilliseconds = patienceMilliseconds }
+    /// Which machine a thread of the host belongs to, where that can be asked.
+    private let machine: @Sendable (Int32) -> VMFacts?
+
+    package init(
+        patienceMilliseconds: Int = 5_000, machine: @escaping @Sendable (Int32) -> VMFacts? = { _ in nil }
+    ) {
+        self.patienceMilliseconds = patienceMilliseconds
+        self.machine = machine
+    }
+
+    package var isLooking: Bool { lock.withLock { !isOver } }
 
     /// What a feed has read; does nothing once nobody is looked for.
     package func note(_ batches: [EventBatch], formats: [EventFormat], of source: SourceID) {
@@ -71,8 +81,8 @@ package final class LiveSync: @unchecked Sendable {
         }
     }
 
-    /// What is to be told of these guests before their first event. Where the host is a live session too, waits until all
-    /// are found, for some seconds; `later` is told of those that are found when the session runs.
+    /// What is to be told of these guests before their first event. Where the host's entries and exits are seen (`hasHost`),
+    /// waits until all are found, for some seconds; `later` is told of those that are found when the session runs.
     package func settle(
         _ guests: [Guest], hasHost: Bool, later: @escaping @Sendable (SourceID, [LogRecord]) -> Void = { _, _ in }
     ) -> [LogRecord] {
@@ -154,7 +164,10 @@ package final class LiveSync: @unchecked Sendable {
             guard let (messages, _) = CTFRelations.proof(survey, matches, host: host) else { continue }
             let step = max(1, messages.count / Self.mostProbes)
             let told = stride(from: 0, to: messages.count, by: step).map { messages[$0].probe }
-            let identity = matches.isEmpty ? [] : CTFRelations.identify(guest.id, guest.name, matches, host)
+            let known = matches.lazy.compactMap { self.machine($0.tid) }.first
+            let identity =
+                matches.isEmpty
+                ? [] : CTFRelations.identify(guest.id, guest.name, matches, host, known: known)
             found[guest.id] = Finding(
                 records: identity + told.map { .probe(guest.id, $0) }, isWhole: !matches.isEmpty)
         }
