@@ -162,7 +162,7 @@ extension EventBatch {
         guard let first = headers.first, first.ticks < ticks else {
             return headers.isEmpty ? (self, EventBatch(cpu: cpu)) : (EventBatch(cpu: cpu), self)
         }
-        let middle = GuestMatch.partitionPoint(headers) { $0.ticks < ticks }
+        let middle = headers.partitionPoint { $0.ticks < ticks }
         guard middle < headers.count else { return (self, EventBatch(cpu: cpu)) }
         var parts = (EventBatch(cpu: cpu), EventBatch(cpu: cpu))
         parts.0.headers = Array(headers[..<middle])

@@ -18,7 +18,8 @@ enum CTFRelations {
     static func relate(_ machines: inout [CTFMachine]) -> [LogRecord] {
         guard let host = machines.firstIndex(where: \.isHost) else { return [] }
         var records = virtualMachines(machines[host].facts)
-        var free = machines[host].survey.threads
+        let threads = machines[host].survey.clocks.threads
+        var free = threads
         for index in machines.indices where index != host {
             let guest = machines[index]
             // An export of our own says all this.
@@ -36,7 +37,7 @@ enum CTFRelations {
             }
             let matches = match(guest.survey, machines[index].map, host: machines[host].survey, &free)
             if !matches.isEmpty { records += identify(guest.id, guest.name, matches, machines[host].survey) }
-            if let proof = proof(guest.survey, matches, host: machines[host].survey) {
+            if let proof = proof(guest.survey, matches, host: machines[host].survey, threads) {
                 machines[index].set(proof.clock)
             }
         }
@@ -54,28 +55,32 @@ enum CTFRelations {
 
     // MARK: Clocks
 
-    /// The sharpest messages that bound the guest's clock from both sides, and the clock; nil when there are none.
+    /// The sharpest evidence that bounds the guest's clock from both sides, and the clock; nil when there is none.
     static func proof(
-        _ guest: TraceSurvey, _ matches: [GuestMatch], host: TraceSurvey
-    ) -> (messages: [GuestSync.Message], clock: GivenClock)? {
-        let windows = messages(guest, matches, host)
-        let calls = hypercalls(guest, host)
+        _ guest: TraceSurvey, _ matches: [ThreadMatch], host: TraceSurvey,
+        _ threads: [Int32: ClockSurvey.VCPUThread]
+    ) -> (evidence: GuestSync.Evidence, clock: GivenClock)? {
+        let windows = evidence(guest, matches, threads)
+        let calls = GuestSync.Evidence(messages: hypercalls(guest, host))
+        let packets = GuestSync.Evidence(messages: SyncPackets.messages(guest: guest.packets, host: host.packets))
         let kinds = [
-            (windows.isEmpty ? [] : windows + calls, "kvm_entry/kvm_exit"), (calls, "vmsync hypercalls"),
-            (SyncPackets.messages(guest: guest.packets, host: host.packets), "TCP packets"),
+            (windows.messages.isEmpty ? windows : windows + calls, "kvm_entry/kvm_exit"),
+            (calls, "vmsync hypercalls"), (packets, "TCP packets"),
         ]
-        for (messages, method) in kinds where !messages.isEmpty {
-            if let clock = GuestSync.clock(messages, method: method) { return (messages, clock) }
+        for (evidence, method) in kinds where !evidence.messages.isEmpty {
+            if let clock = GuestSync.clock(evidence, method: method) { return (evidence, clock) }
         }
         return nil
     }
 
     /// What the windows of guest mode prove.
-    static func messages(
-        _ guest: TraceSurvey, _ matches: [GuestMatch], _ host: TraceSurvey
-    ) -> [GuestSync.Message] {
-        GuestSync.messages(
-            matches.map { match in (match, guest.times[match.cpu] ?? [], host.threads[match.tid]?.windows ?? []) })
+    private static func evidence(
+        _ guest: TraceSurvey, _ matches: [ThreadMatch], _ threads: [Int32: ClockSurvey.VCPUThread]
+    ) -> GuestSync.Evidence {
+        matches.reduce(into: GuestSync.Evidence()) { evidence, match in
+            guard let thread = threads[match.tid], let times = guest.clocks.times[match.cpu] else { return }
+            evidence = evidence + GuestSync.evidence(match, times, thread)
+        }
     }
 
     /// The host's time line itself, with the bounds that the trace states; exact where it states none.
@@ -106,7 +111,7 @@ enum CTFRelations {
                 .init(
                     ticks: ticks,
                     host: HostTime(nanoseconds: Int64(clamping: ticks.rawValue)).advanced(by: offset),
-                    boundNanoseconds: GuestMatch.reachNanoseconds)
+                    boundNanoseconds: ThreadMatch.reachNanoseconds)
             ], nanosecondsPerTick: 1, method: "wall clocks")
     }
 
@@ -114,43 +119,19 @@ enum CTFRelations {
 
     /// The host threads of the guest's CPUs; those found are no other guest's any more.
     static func match(
-        _ guest: TraceSurvey, _ map: ClockMap, host: TraceSurvey, _ free: inout [Int32: TraceSurvey.VCPUThread]
-    ) -> [GuestMatch] {
-        var found: [GuestMatch] = []
-        // The busiest CPU first: it has most to say about the offset.
-        let cpus = guest.times.keys.sorted {
-            let counts = (guest.times[$0]?.count ?? 0, guest.times[$1]?.count ?? 0)
-            return counts.0 != counts.1 ? counts.0 > counts.1 : $0 < $1
+        _ guest: TraceSurvey, _ map: ClockMap, host: TraceSurvey, _ free: inout [Int32: ClockSurvey.VCPUThread]
+    ) -> [ThreadMatch] {
+        let guess = guest.first.flatMap { first in
+            map.hostTime(first).map { $0.time.nanoseconds &- Int64(clamping: first.rawValue) }
         }
-        for cpu in cpus {
-            let times = guest.times[cpu] ?? []
-            let candidates = free.values.filter { $0.number == nil || Int($0.number ?? 0) == cpu }
-                .sorted { $0.tid < $1.tid }
-            let known = found.first ?? hypercallMatch(guest, host, cpu: cpu)
-            if let known {
-                let fitting = candidates.filter {
-                    GuestMatch.fits(
-                        times, $0, offset: known.offset, margin: known.marginNanoseconds + 100_000)
-                }
-                guard fitting.count == 1 else { continue }
-                found.append(
-                    GuestMatch(
-                        tid: fitting[0].tid, cpu: cpu, offset: known.offset,
-                        marginNanoseconds: known.marginNanoseconds, guestTicks: known.guestTicks))
-            } else if let first = guest.first, let place = map.hostTime(first) {
-                let guess = place.time.nanoseconds &- Int64(clamping: first.rawValue)
-                if let match = GuestMatch.find(times: times, cpu: cpu, threads: candidates, guess: guess) {
-                    found.append(match)
-                }
-            }
-            if let last = found.last { free[last.tid] = nil }
+        return ThreadMatch.all(guest.clocks.times, among: &free, guess: guess) {
+            hypercallMatch(guest, host, cpu: $0)
         }
-        return found
     }
 
     /// `known` is what the host itself says of the machine.
     static func identify(
-        _ guest: SourceID, _ name: String, _ matches: [GuestMatch], _ host: TraceSurvey, known: VMFacts? = nil
+        _ guest: SourceID, _ name: String, _ matches: [ThreadMatch], _ host: TraceSurvey, known: VMFacts? = nil
     ) -> [LogRecord] {
         let threads = matches.map { VMFacts.Thread(tid: $0.tid, vcpu: $0.cpu) }
         let list = threads.map { "\($0.tid)" }.joined(separator: ", ")
@@ -174,14 +155,14 @@ enum CTFRelations {
 
     /// A hypercall of the guest that the host saw tells thread and offset at once.
     private static func hypercallMatch(_ guest: TraceSurvey, _ host: TraceSurvey, cpu: Int)
-        -> GuestMatch?
+        -> ThreadMatch?
     {
         guard let message = hypercalls(guest, host).first,
             let call = host.vmsync.first(where: { $0.ticks == message.exit && $0.kind == .hostReceived })
         else { return nil }
         let low = Int64(clamping: message.entry) &- Int64(clamping: message.first)
         let high = Int64(clamping: message.exit) &- Int64(clamping: message.last)
-        return GuestMatch(
+        return ThreadMatch(
             tid: call.thread, cpu: cpu, offset: low &+ (high &- low) / 2,
             marginNanoseconds: max(1_000, (high &- low) / 2), guestTicks: message.first)
     }

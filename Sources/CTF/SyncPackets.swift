@@ -1,3 +1,4 @@
+import Timeline
 import TraceModel
 
 /// TCP segments that a trace shows leaving or arriving: messages between machines that nobody added.
@@ -36,7 +37,7 @@ struct SyncPackets {
         var messages: [GuestSync.Message] = []
         for (key, left) in guest.sent {
             guard let arrived = host.received[key] else { continue }
-            let place = GuestMatch.partitionPoint(arrivals) { $0.guest <= left }
+            let place = arrivals.partitionPoint { $0.guest <= left }
             guard place > 0 else { continue }
             let before = arrivals[place - 1]
             messages.append(

@@ -1,26 +1,9 @@
+import Timeline
 import TraceModel
 
 /// What has to be known of a machine's traces before the first event is told: its role, the names of its tasks, when its
 /// vCPUs were in guest mode, and when its own events were. One reading of the files.
-///
-/// Bounded: of a long trace every second, fourth, eighth … second is kept, which is plenty to find out how two clocks
-/// differ.
 struct TraceSurvey {
-    /// A host's thread that runs a vCPU.
-    struct VCPUThread {
-        let tid: Int32
-        /// As `kvm_exit` tells; nil when it does not.
-        var number: Int32?
-        /// From each `kvm_entry` to the `kvm_exit` after it, ascending.
-        var windows: [(entry: UInt64, exit: UInt64)] = []
-        /// Of the seconds, each so-manyth is kept.
-        fileprivate var stride: UInt64 = 1
-        fileprivate var entered: UInt64?
-
-        /// Whether the windows of that time are here.
-        func keeps(_ host: Int64) -> Bool { UInt64(clamping: host) / TraceSurvey.block % stride == 0 }
-    }
-
     private(set) var events: UInt64 = 0
     private(set) var kvmEvents: UInt64 = 0
     private(set) var first: TraceTicks?
@@ -30,9 +13,8 @@ struct TraceSurvey {
     /// Thread group of each thread, as far as a statedump or a fork tells.
     private(set) var processes: [Int32: Int32] = [:]
     private(set) var cpus: Set<Int> = []
-    /// Times of all events, by CPU.
-    private(set) var times: [Int: [UInt64]] = [:]
-    private(set) var threads: [Int32: VCPUThread] = [:]
+    /// Times of events, and of guest mode.
+    private(set) var clocks = ClockSurvey()
     private(set) var vmsync: [VMSync] = []
     private(set) var packets = SyncPackets()
     private(set) var problems: [String] = []
@@ -49,12 +31,6 @@ struct TraceSurvey {
         let ticks: UInt64
         let thread: Int32
     }
-
-    private var keptTimes = 0
-    private var keptWindows = 0
-    private var timeStride: UInt64 = 1
-    private var windowStride: UInt64 = 1
-    fileprivate static let block: UInt64 = 1_000_000_000
 
     init() {}
 
@@ -73,25 +49,17 @@ struct TraceSurvey {
     mutating func add(_ batch: EventBatch, _ fields: SurveyFields) {
         events &+= UInt64(batch.headers.count)
         cpus.insert(batch.cpu)
+        clocks.addLosses(of: batch) { $0.rawValue }
         guard let firstHeader = batch.headers.first, let lastHeader = batch.headers.last else { return }
         first = min(first ?? firstHeader.ticks, firstHeader.ticks)
         last = max(last ?? lastHeader.ticks, lastHeader.ticks)
+        clocks.addTimes(of: batch)
         let records = batch.records.span.bytes
-        var kept = times[batch.cpu] ?? []
-        times[batch.cpu] = nil
         for header in batch.headers {
-            let ticks = header.ticks.rawValue
-            if ticks / Self.block % timeStride == 0 {
-                kept.append(ticks)
-                keptTimes += 1
-            }
             let meaning = fields.meanings[Int(header.typeIndex)]
             guard meaning != .other else { continue }
             apply(meaning, header, records, fields, cpu: batch.cpu)
         }
-        times[batch.cpu] = kept
-        if keptTimes > Limits.surveyedTimes { thinTimes() }
-        if keptWindows > Limits.surveyedTimes { thinWindows() }
     }
 
     private mutating func apply(
@@ -104,13 +72,12 @@ struct TraceSurvey {
         case .other: break
         case .entry:
             kvmEvents &+= 1
-            if header.pid != ThreadTracker.unknown {
-                threads[header.pid, default: VCPUThread(tid: header.pid)].entered = ticks
-            }
+            guard header.pid != ThreadTracker.unknown else { return clocks.lost(at: ticks) }
+            clocks.entered(header.pid, at: ticks)
         case .exit:
             kvmEvents &+= 1
-            guard header.pid != ThreadTracker.unknown else { return }
-            exited(header.pid, fields.value(.vcpu, records, header), ticks)
+            guard header.pid != ThreadTracker.unknown else { return clocks.lost(at: ticks) }
+            clocks.left(header.pid, at: ticks, number: fields.value(.vcpu, records, header))
         case .switched:
             if let tid = fields.value(.nextThread, records, header), names.count < Limits.taskNames {
                 let tid = Int32(truncatingIfNeeded: tid)
@@ -143,46 +110,12 @@ struct TraceSurvey {
         }
     }
 
-    private mutating func exited(_ tid: Int32, _ number: Int64?, _ ticks: UInt64) {
-        guard threads[tid] != nil || threads.count < Limits.vcpus else { return }
-        threads[tid, default: VCPUThread(tid: tid)].number =
-            number.flatMap { Int32(exactly: $0) } ?? threads[tid]?.number
-        guard let entered = threads[tid]?.entered else { return }
-        threads[tid]?.entered = nil
-        guard entered / Self.block % windowStride == 0 else { return }
-        threads[tid]?.stride = windowStride
-        threads[tid]?.windows.append((entered, ticks))
-        keptWindows += 1
-    }
-
     /// Begins anew with what was when; names and roles stay.
     mutating func forgetTimes() {
         first = nil
         last = nil
-        times = [:]
-        for tid in threads.keys { threads[tid]?.windows = [] }
+        clocks.forget()
         vmsync = []
         packets = SyncPackets()
-        (keptTimes, keptWindows) = (0, 0)
-        (timeStride, windowStride) = (1, 1)
-    }
-
-    private mutating func thinTimes() {
-        timeStride *= 2
-        keptTimes = 0
-        for cpu in times.keys {
-            times[cpu]?.removeAll { $0 / Self.block % timeStride != 0 }
-            keptTimes += times[cpu]?.count ?? 0
-        }
-    }
-
-    private mutating func thinWindows() {
-        windowStride *= 2
-        keptWindows = 0
-        for tid in threads.keys {
-            threads[tid]?.stride = windowStride
-            threads[tid]?.windows.removeAll { $0.entry / Self.block % windowStride != 0 }
-            keptWindows += threads[tid]?.windows.count ?? 0
-        }
     }
 }

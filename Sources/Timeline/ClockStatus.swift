@@ -31,6 +31,9 @@ extension ClockMap {
         status.estimators = estimators
         guard !isIdentity, let latest, let now = hostTime(latest), let rate = nanosecondsPerTick else { return status }
         status.boundNanoseconds = now.boundNanoseconds
+        if now.boundNanoseconds == GivenClock.Knot.unknownBoundNanoseconds {
+            (status.quality, status.boundNanoseconds) = ("estimated", Snapshot.Clock.unknownBoundNanoseconds)
+        }
         if clock.countsNanoseconds {
             status.offsetNanoseconds = now.time - HostTime(identityOf: latest)
             status.driftPPM = (1 / rate - 1) * 1e6

@@ -1,7 +1,7 @@
 /// A map that came with a trace, as straight lines between its knots.
 ///
-/// Between two knots the bound is the larger of theirs. Outside of them nothing was measured: the bound grows by what two
-/// rates of one clock can differ (`ClockTolerance`).
+/// Between two knots the bound is the larger of theirs, and unknown where one of them is. Outside of them nothing was measured:
+/// the bound grows by what two rates of one clock can differ (`ClockTolerance`).
 package import TraceModel
 
 struct GivenLine: Sendable, Codable {
@@ -30,15 +30,17 @@ struct GivenLine: Sendable, Codable {
             let (before, after) = (knots[place - 1], knots[place])
             let share = Double(ticks.distance(from: before.ticks)) / Double(after.ticks.distance(from: before.ticks))
             let time = before.host.advanced(by: Int64(saturating: (Double(after.host - before.host) * share).rounded()))
-            return (time, max(before.boundNanoseconds, after.boundNanoseconds) &+ GivenClock.roundingNanoseconds)
+            return (time, Self.rounded(max(before.boundNanoseconds, after.boundNanoseconds)))
         }
         let knot = knots[place > 0 ? place - 1 : 0]
         let distance = rate * Double(ticks.distance(from: knot.ticks))
         let bound = Double(knot.boundNanoseconds) + abs(distance) * growth
-        return (
-            knot.host.advanced(by: Int64(saturating: distance.rounded())),
-            Int64(saturating: bound) &+ GivenClock.roundingNanoseconds
-        )
+        return (knot.host.advanced(by: Int64(saturating: distance.rounded())), Self.rounded(Int64(saturating: bound)))
+    }
+
+    /// An unknown bound stays one.
+    private static func rounded(_ bound: Int64) -> Int64 {
+        HostTime(nanoseconds: bound).advanced(by: GivenClock.roundingNanoseconds).nanoseconds
     }
 
     /// Host nanoseconds per tick around a reading.

@@ -31,6 +31,12 @@ package struct GuestModeWindows: Sendable, Codable {
     /// So many of both, and one in so many of all, are no accident.
     private static let fewestMissing = 16
     private static let missingShare = 64
+
+    static func arePartial(missingEntries: Int, missingExits: Int, of crossings: Int) -> Bool {
+        let missing = min(missingEntries, missingExits)
+        return missing >= fewestMissing && missing >= crossings / missingShare
+    }
+
     /// Of the vCPU's last entry or exit.
     private var lastEvent = Int64.min
     /// Up to here windows were forgotten: the vCPU may have been inside.
@@ -63,9 +69,8 @@ package struct GuestModeWindows: Sendable, Codable {
         if isCertain, let event { self[keyPath: event] += 1 }
         isCertain = true
         crossings += 1
-        let missing = min(missingEntries, missingExits)
-        guard missing >= Self.fewestMissing, missing >= crossings / Self.missingShare else { return true }
-        arePartial = true
+        arePartial = Self.arePartial(missingEntries: missingEntries, missingExits: missingExits, of: crossings)
+        guard arePartial else { return true }
         windows = [Window(start: .min, end: .max)]
         hint = 0
         return false

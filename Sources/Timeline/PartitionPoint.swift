@@ -1,7 +1,7 @@
-/// The one search in sorted arrays of this room.
+/// The one search in sorted arrays.
 extension Array {
     /// The first place whose element does not satisfy `isBefore`, given that all that do come first.
-    func partitionPoint(_ isBefore: (Element) -> Bool) -> Int {
+    package func partitionPoint(_ isBefore: (Element) -> Bool) -> Int {
         var (low, high) = (0, count)
         while low < high {
             let middle = (low + high) / 2

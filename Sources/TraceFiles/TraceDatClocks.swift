@@ -6,14 +6,12 @@ import TraceModel
 /// What the files of a session say about their clocks, as the facts that the pipeline's clock map takes.
 ///
 /// trace-cmd leaves two kinds of measurements of a guest's clock. `kvm`: the negated TSC offset of each vCPU and its
-/// scaling, exact. `ptp`: offsets by round trips, on a line between them. (trace-cmd itself applies the scaling in the
-/// wrong direction and with 64 bits, so that its report shows wrong times for guests with a scaled TSC; here KVM's own
-/// formula is inverted.)
+/// scaling, exact. (trace-cmd itself applies the scaling in the wrong direction and with 64 bits, so that its report shows
+/// wrong times for guests with a scaled TSC; here KVM's own formula is inverted.) `ptp`: offsets by round trips, on a line
+/// between them. Of these nobody knows how far they are off: the round trip of the best of 339 probes would tell, and is
+/// dropped (tracecmd-tsync ptp_clock_offset_process), and the 2 µs that its authors found do not hold elsewhere. Neither
+/// does anybody know it of an offset that a user gives. Their bound is unknown, and `TraceDatProof` finds a better map.
 struct TraceDatClocks {
-    /// How far a time by `ptp` is off, as its authors found (plugin's accuracy: 6000 cycles at 3 GHz); a file has no word
-    /// on the error of its own measurements.
-    static let ptpBoundNanoseconds: Int64 = 2000
-
     /// Nanoseconds of the host's ticks; nil when they are nanoseconds.
     let scale: TSCScale?
 
@@ -52,20 +50,37 @@ struct TraceDatClocks {
         return TSCScale(multiplier: UInt32(multiplier.rounded(.down)), shift: shift, zero: 0)
     }
 
-    /// The facts about a guest's clock, in the order in which they are told; none when nothing is known.
-    func facts(of guest: TraceDatSession.Member) -> [ClockFacts] {
-        let shift = guest.source.file.options.timeShift
-        let cpus = (shift?.cpus ?? []).enumerated().filter { !$0.element.isEmpty }
-        guard let shift, !cpus.isEmpty else { return offsetAlone(of: guest) }
-        if !shift.isInterpolated, guest.clock == .x86TSC, let scale, guest.offsetNanoseconds == 0 {
-            return kvm(cpus.map { ($0.offset, $0.element) }, scale)
-        }
+    /// KVM's own numbers, in the order in which they are told; nil when the file has none, or the user moves them.
+    func exactFacts(of guest: TraceDatSession.Member) -> [ClockFacts]? {
+        guard let (shift, cpus) = measured(guest), !shift.isInterpolated, guest.clock == .x86TSC, let scale,
+            guest.offsetNanoseconds == 0
+        else { return nil }
+        return kvm(cpus, scale)
+    }
+
+    /// Maps of unknown error, one of each CPU or one of all; none when nothing is known.
+    func estimates(of guest: TraceDatSession.Member) -> [GivenClock] {
+        guard let (shift, cpus) = measured(guest) else { return offsetAlone(of: guest) }
+        let method = shift.isInterpolated ? "trace-cmd ptp" : "trace-cmd"
         return cpus.map { cpu, samples in
-            .given(
-                GivenClock(
-                    cpu: cpu, knots: knots(samples, shift, guest.offsetNanoseconds), nanosecondsPerTick: rate(samples),
-                    method: shift.isInterpolated ? "trace-cmd ptp" : "trace-cmd"))
+            GivenClock(
+                cpu: cpu, knots: knots(samples, shift, guest.offsetNanoseconds), nanosecondsPerTick: rate(samples),
+                method: guest.offsetNanoseconds == 0 ? method : "\(method), --ts-offset")
         }
+    }
+
+    /// A user moves a clock that was compared: that is not for evidence to undo.
+    func isMoved(_ guest: TraceDatSession.Member) -> Bool {
+        guest.offsetNanoseconds != 0 && measured(guest) != nil
+    }
+
+    private func measured(
+        _ guest: TraceDatSession.Member
+    ) -> (shift: TraceDatOptions.TimeShift, cpus: [(cpu: Int, samples: [TraceDatOptions.ClockSample])])? {
+        guard let shift = guest.source.file.options.timeShift else { return nil }
+        let measured = shift.cpus.enumerated().filter { !$0.element.isEmpty }
+        guard !measured.isEmpty else { return nil }
+        return (shift, measured.map { (cpu: $0.offset, samples: $0.element) })
     }
 
     /// Each vCPU's first numbers held always; where later ones differ, from the moment on at which they were measured.
@@ -94,7 +109,7 @@ struct TraceDatClocks {
     private func knots(
         _ samples: [TraceDatOptions.ClockSample], _ shift: TraceDatOptions.TimeShift, _ offset: Int64
     ) -> [GivenClock.Knot] {
-        let bound = shift.isInterpolated ? Self.ptpBoundNanoseconds : 0
+        let bound = GivenClock.Knot.unknownBoundNanoseconds
         var knots: [GivenClock.Knot] = []
         for sample in samples.suffix(Limits.clockKnots / 2) {
             // Without interpolation an offset holds until the next one: a step.
@@ -127,7 +142,7 @@ struct TraceDatClocks {
     }
 
     /// Recorded apart: the user's offset between two clocks that run alike.
-    private func offsetAlone(of guest: TraceDatSession.Member) -> [ClockFacts] {
+    private func offsetAlone(of guest: TraceDatSession.Member) -> [GivenClock] {
         guard guest.offsetNanoseconds != 0 else { return [] }
         let own = guest.source.file.options.ticksToNanoseconds
         let rate =
@@ -135,13 +150,12 @@ struct TraceDatClocks {
             ?? (guest.clock == .x86TSC ? nanosecondsPerHostTick : 1)
         guard rate > 0 else { return [] }
         return [
-            .given(
-                GivenClock(
-                    knots: [
-                        GivenClock.Knot(
-                            ticks: TraceTicks(0), host: HostTime(nanoseconds: guest.offsetNanoseconds),
-                            boundNanoseconds: 0)
-                    ], nanosecondsPerTick: rate, method: "--ts-offset"))
+            GivenClock(
+                knots: [
+                    GivenClock.Knot(
+                        ticks: TraceTicks(0), host: HostTime(nanoseconds: guest.offsetNanoseconds),
+                        boundNanoseconds: GivenClock.Knot.unknownBoundNanoseconds)
+                ], nanosecondsPerTick: rate, method: "--ts-offset")
         ]
     }
 
@@ -153,7 +167,7 @@ struct TraceDatClocks {
         return UInt64(clamping: (UInt128(unscaled) << UInt128(sample.fraction)) / UInt128(sample.scaling))
     }
 
-    private func hostTime(_ ticks: UInt64) -> HostTime {
+    func hostTime(_ ticks: UInt64) -> HostTime {
         scale?.hostTime(ticks) ?? HostTime(nanoseconds: Int64(clamping: ticks))
     }
 

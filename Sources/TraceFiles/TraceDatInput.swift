@@ -22,8 +22,20 @@ package final class TraceDatInput: SessionInput {
         var isOpen = true
     }
 
+    /// By which clocks guests are placed.
+    package enum Clocks: Sendable {
+        /// By the most exact that is known: KVM's numbers, what entries and exits prove, what the files say.
+        case best
+        /// By what the files say.
+        case own
+        /// By entries and exits alone.
+        case proved
+    }
+
     private let session: TraceDatSession
     private let clocks: TraceDatClocks
+    private var findings: [SourceID: TraceDatProof.Finding] = [:]
+    private let basis: Clocks
     /// What is told before the first event; symbols are megabytes that are copied when it is their turn.
     private enum Opening {
         case record(LogRecord)
@@ -38,10 +50,12 @@ package final class TraceDatInput: SessionInput {
     private var batch = EventBatch(cpu: 0)
     private let bytesTotal: Int
 
-    package init(_ paths: SessionPaths) throws {
+    package init(_ paths: SessionPaths, by basis: Clocks = .best) throws {
         session = try TraceDatSession(paths)
         clocks = try TraceDatClocks(host: session.host, ticksPerSecond: paths.clockHints.ticksPerSecond)
+        self.basis = basis
         bytesTotal = session.members.reduce(0) { $0 + $1.recordBytes }
+        try prove()
         for member in session.members {
             let events = try member.source.events(of: member.buffers)
             var clock = ClockMap(clock: member.clock, identity: member.id == .host)
@@ -61,8 +75,16 @@ package final class TraceDatInput: SessionInput {
     package var notices: [String] {
         session.notices
             + streams.filter { !$0.isMapped }.map {
-                "\($0.member.name): its clock was not compared with the host's (no TIME_SHIFT in '\($0.member.source.path)'); "
-                    + "without --ts-offset its events may not be placed"
+                "\($0.member.name): its clock was not compared with the host's (no TIME_SHIFT in '\($0.member.source.path)'), and no "
+                    + "kvm_entry and kvm_exit of the host tell; without --ts-offset its events may not be placed"
+            }
+            + session.guests.compactMap { guest in
+                guard clocks.exactFacts(of: guest) == nil, findings[guest.id]?.clocks.isEmpty != false,
+                    let method = clocks.estimates(of: guest).first?.method
+                else { return nil }
+                return
+                    "\(guest.name): its clock rests on \(method), and nobody knows how far that is off: no kvm_entry and "
+                    + "kvm_exit of the host prove more"
             }
     }
 
@@ -142,7 +164,29 @@ package final class TraceDatInput: SessionInput {
     // MARK: Opening
 
     private func facts(of member: TraceDatSession.Member) -> [ClockFacts] {
-        member.id == .host ? clocks.scale.map { [.scale($0)] } ?? [] : clocks.facts(of: member)
+        guard member.id != .host else { return clocks.scale.map { [.scale($0)] } ?? [] }
+        if basis != .proved, let exact = clocks.exactFacts(of: member) { return exact }
+        let proved = findings[member.id]?.clocks ?? []
+        // Of CPUs of which nothing is proved, the files' word counts.
+        let estimates = basis == .proved || proved.contains { $0.cpu == nil } ? [] : clocks.estimates(of: member)
+        return (estimates + proved).map { .given($0) }
+    }
+
+    /// Looks for better clocks where the files' are not exact.
+    private func prove() throws(TraceDatError) {
+        let guests = session.guests.filter {
+            switch basis {
+            case .best: clocks.exactFacts(of: $0) == nil && !clocks.isMoved($0)
+            case .own: false
+            case .proved: true
+            }
+        }
+        guard !guests.isEmpty else { return }
+        var proof = try TraceDatProof(session, clocks)
+        // Those first whose threads are known.
+        for guest in guests.filter({ $0.link != nil }) + guests.filter({ $0.link == nil }) {
+            findings[guest.id] = try proof.find(guest, notOn: Set(session.guests.flatMap(\.threads)))
+        }
     }
 
     private func openingRecords() throws -> [Opening] {
@@ -167,11 +211,16 @@ package final class TraceDatInput: SessionInput {
             records += facts(of: member).map { .record(.clock(member.id, $0)) }
         }
         for guest in session.guests {
-            guard let link = guest.link, let machine = VMFacts(link, name: guest.name, host: host.source.file) else {
-                continue
-            }
+            let file = host.source.file
+            let linked = guest.link.flatMap { VMFacts($0, name: guest.name, host: file) }
+            let found = findings[guest.id].flatMap { VMFacts($0.threads, name: guest.name, host: file) }
+            guard let machine = linked ?? found else { continue }
             records.append(.record(.machine(machine)))
-            let evidence = "the host's file names its vCPU threads"
+            let list = machine.vcpuThreads.map { "\($0.tid)" }.joined(separator: ", ")
+            let evidence =
+                linked == nil
+                ? "its events lie between kvm_entry and kvm_exit of thread \(list)"
+                : "the host's file names its vCPU threads"
             records.append(.record(.link(guest.id, vmmPID: machine.vmmPID, evidence: evidence)))
         }
         // Machines that were traced without their events being given here.
@@ -223,15 +272,19 @@ extension TraceDatSession.Member {
 }
 
 extension VMFacts {
-    /// What the host's file knows of a machine: its vCPUs' threads. Their process is not in it, so that the first thread's
-    /// number stands for it; nil when trace-cmd found none.
+    /// What the host's file knows of a machine: its vCPUs' threads. Nil when trace-cmd found none.
     fileprivate init?(_ guest: TraceDatOptions.Guest, name: String, host: TraceDatFile) {
-        let threads = guest.cpus.filter { $0.tid > 0 }.prefix(Limits.vcpus)
+        self.init(
+            guest.cpus.filter { $0.tid > 0 }.map { Thread(tid: $0.tid, vcpu: $0.vcpu) }, name: name, host: host)
+    }
+
+    /// Their process is not in the file, so that the first thread's number stands for it; nil without any thread.
+    fileprivate init?(_ threads: [Thread], name: String, host: TraceDatFile) {
         guard let first = threads.map(\.tid).min() else { return nil }
         let comm = host.tasks.first { $0.tid == first }?.comm ?? ""
         self.init(
             vmmPID: first, vmm: comm.hasPrefix("CPU ") && comm.hasSuffix("/KVM") ? "qemu" : "vmm",
-            name: name.sanitized, vcpuThreads: threads.map { Thread(tid: $0.tid, vcpu: $0.vcpu) })
+            name: name.sanitized, vcpuThreads: Array(threads.prefix(Limits.vcpus)))
     }
 }
 

@@ -18,6 +18,9 @@ struct TraceDatSession {
         var link: TraceDatOptions.Guest?
         /// Nanoseconds that the user wants to be added.
         var offsetNanoseconds: Int64
+
+        /// Of its vCPUs, as far as the host's file tells.
+        var threads: [Int32] { (link?.cpus ?? []).map(\.tid).filter { $0 > 0 } }
     }
 
     var host: Member

@@ -77,6 +77,9 @@ package struct GivenClock: Hashable, Sendable {
         package var host: HostTime
         package var boundNanoseconds: Int64
 
+        /// The bound where nobody knows how far the map is off.
+        package static let unknownBoundNanoseconds = Int64.max
+
         package init(ticks: TraceTicks, host: HostTime, boundNanoseconds: Int64) {
             self.ticks = ticks
             self.host = host

@@ -227,6 +227,8 @@ extension Snapshot.Clock {
     var advice: String? {
         switch quality {
         case "absent": "Its events cannot be placed yet: they need a probe's answer, or kvm events of both sides."
+        case "estimated":
+            "Placed by what its file says, which has no word on its error; with kvm_entry and kvm_exit it would be proved."
         case "one-sided": "Its events can only be too late: is kvm:kvm_exit recorded, and does the agent answer probes?"
         default:
             containment.map { $0 < Threshold.containmentNotice } == true

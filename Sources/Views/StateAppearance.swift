@@ -106,7 +106,7 @@ extension Snapshot.Clock {
         switch quality {
         case "absent": "not mapped yet"
         case "one-sided": "one-sided"
-        default: boundNanoseconds < 0 ? Format.unknown : "±" + Format.duration(boundNanoseconds)
+        default: boundNanoseconds < 0 ? "± unknown" : "±" + Format.duration(boundNanoseconds)
         }
     }
 

@@ -153,7 +153,8 @@ package final class LiveSync: @unchecked Sendable {
 
     private func relations(_ guests: [Guest], _ surveys: [SourceID: TraceSurvey]) -> [SourceID: Finding] {
         guard let host = surveys[.host] else { return [:] }
-        var free = host.threads
+        let threads = host.clocks.threads
+        var free = threads
         var found: [SourceID: Finding] = [:]
         for guest in guests {
             guard let survey = surveys[guest.id] else { continue }
@@ -161,7 +162,8 @@ package final class LiveSync: @unchecked Sendable {
             map.learn(.given(guest.wallClock))
             let matches = CTFRelations.match(survey, map, host: host, &free)
             // Something must be proved from both sides.
-            guard let (messages, _) = CTFRelations.proof(survey, matches, host: host) else { continue }
+            let proof = CTFRelations.proof(survey, matches, host: host, threads)
+            guard let messages = proof?.evidence.messages else { continue }
             let step = max(1, messages.count / Self.mostProbes)
             let told = stride(from: 0, to: messages.count, by: step).map { messages[$0].probe }
             let known = matches.lazy.compactMap { self.machine($0.tid) }.first

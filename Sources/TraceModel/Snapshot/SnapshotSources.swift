@@ -62,19 +62,21 @@ extension Snapshot {
     package struct Clock: Codable, Hashable, Sendable {
         /// The trace clock of the source.
         package var clock: String
-        /// `absent`, `one-sided`, `bounded`, `exact`.
+        /// `absent`, `one-sided`, `estimated` (placed, but nobody knows how well), `bounded`, `exact`.
         package var quality: String
         /// Host time minus guest time, now.
         package var offsetNanoseconds: Int64
         /// How much faster the guest's clock runs, parts per million.
         package var driftPPM: Double
-        /// The true time lies within ± this.
+        /// The true time lies within ± this; negative when that is not known.
         package var boundNanoseconds: Int64
         package var epoch: Int
         /// Share of guest events inside `kvm_entry`..`kvm_exit` of their vCPU, 0…1; nil when it cannot be told.
         package var containment: Double?
         /// What the map rests on: `kvm`, `probes`, `entries`, or the name of a given map.
         package var estimators: [String] = []
+
+        package static let unknownBoundNanoseconds: Int64 = -1
 
         package init(
             clock: String, quality: String, offsetNanoseconds: Int64, driftPPM: Double, boundNanoseconds: Int64,

@@ -1,14 +1,12 @@
-import TraceModel
-
 /// Which offsets put a guest's events into one thread's windows of guest mode.
 ///
 /// Each event votes, for each window, for the offsets that would put it there, and the answer is where nearly all votes
-/// meet. To add up four seconds of offsets in steps of microseconds for every event takes a hundred milliseconds; so a few
+/// meet. Of times of which nothing is known each event may be as well; an offset that puts half of them there is none. To add up four seconds of offsets in steps of microseconds for every event takes a hundred milliseconds; so a few
 /// events look through steps of 64 µs first, and all of them only at what is left. A coarse step has every vote of the
 /// fine ones in it, so nothing is missed.
 struct OffsetVotes {
     private let events: [UInt64]
-    private let windows: [(entry: UInt64, exit: UInt64)]
+    private let spans: [ClockSurvey.Span]
     private let margin: Int64
     /// So many events may lie elsewhere: guests have exits that were lost, and kernels events outside of guest mode.
     private let strays: Int32
@@ -23,9 +21,9 @@ struct OffsetVotes {
     private static let widestNanoseconds: Int64 = 2_000_000
 
     /// Both ascending.
-    init(_ events: [UInt64], _ windows: [(entry: UInt64, exit: UInt64)], margin: Int64) {
+    init(_ events: [UInt64], _ spans: [ClockSurvey.Span], margin: Int64) {
         self.events = events
-        self.windows = windows
+        self.spans = spans
         self.margin = margin
         strays = Int32(events.count / 100)
     }
@@ -74,29 +72,38 @@ struct OffsetVotes {
         let span = offsets.upperBound - offsets.lowerBound
         let steps = Int((span + step - 1) / step)
         var changes = [Int32](repeating: 0, count: steps + 1)
+        /// Of these, for times of which nothing is known.
+        var unknownChanges = changes
         for event in events {
             let zero = Int64(clamping: event) &+ offsets.lowerBound
-            var index = GuestMatch.partitionPoint(windows) { Int64(clamping: $0.exit) &+ margin < zero }
+            var index = spans.partitionPoint { Int64(clamping: $0.exit) < zero &- margin }
             var end = 0
-            while index < windows.count {
-                let low = Int64(clamping: windows[index].entry) &- margin &- zero
+            while index < spans.count {
+                let low = max(0, Int64(clamping: spans[index].entry) &- zero &- margin)
                 guard low < span else { break }
-                let high = Int64(clamping: windows[index].exit) &+ margin &- zero
-                // Windows widened by the margin may overlap: an event has one vote for each offset.
-                let from = max(Int(max(0, low) / step), end)
+                let exit = Int64(clamping: spans[index].exit)
+                let high = exit &- zero < span ? exit &- zero &+ margin : span - 1
+                // Spans widened by the margin may overlap: an event has one vote for each offset.
+                let from = max(Int(low / step), end)
                 let to = Int(min(high, span - 1) / step) + 1
                 if from < to {
                     changes[from] += 1
                     changes[to] -= 1
+                    if !spans[index].isKnown {
+                        unknownChanges[from] += 1
+                        unknownChanges[to] -= 1
+                    }
                     end = to
                 }
                 index += 1
             }
         }
         var votes: Int32 = 0
+        var unknown: Int32 = 0
         for place in 0..<steps {
             votes += changes[place]
-            body(offsets.lowerBound + Int64(place) * step, votes)
+            unknown += unknownChanges[place]
+            body(offsets.lowerBound + Int64(place) * step, 2 * unknown > events.count ? 0 : votes)
         }
     }
 }
