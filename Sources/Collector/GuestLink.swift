@@ -11,11 +11,12 @@ import Wire
 /// the guest has drained or is lost. Whatever happens, exactly one `sourceClosed` goes into the queue.
 ///
 /// A guest that is silent is not lost: one that is paused in its monitor keeps its connections, and says what it has to
-/// say when it goes on. It is waited for as long as the session lasts; only a drain has to be answered in time. But where
-/// its probes were refused meanwhile, its kernel is another one, or its agent has ended: nobody will say any more.
+/// say when it goes on. It is waited for as long as the session lasts, and at its end for as long as something comes. But
+/// where its probes were refused meanwhile, its kernel is another one, or its agent has ended: nobody will say any more.
 final class GuestLink: @unchecked Sendable {
-    // @unchecked: `session`, `isProbeWanted` and `isProbeLost` are only touched under `lock`; `connection` is set before other threads see us,
-    // `exchange` is the probing thread's once it runs.
+    // @unchecked: `session`, `isProbeWanted`, `isProbeLost`, `drainAsked` and `abortReason` are only touched under `lock`;
+    // `connection` is set before other threads see us, `exchange` is the probing thread's once it runs, `heard` the
+    // receiving one's.
     struct Ready: Sendable {
         var hello: Hello
         var prepared: Prepared
@@ -38,6 +39,12 @@ final class GuestLink: @unchecked Sendable {
     private var exchange = ProbeLink.Exchange()
     private var isProbeWanted = false
     private var isProbeLost = false
+    /// Since when it is to send the rest.
+    private var drainAsked: Int64?
+    private let drainSilenceMilliseconds: Int
+    private var abortReason: String?
+    /// When the last bytes came.
+    private var heard = MonotonicClock.nanoseconds()
     private var session: CollectorSession
     private var reader = FrameReader()
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
@@ -54,6 +61,7 @@ final class GuestLink: @unchecked Sendable {
         self.queue = queue
         self.notice = notice
         self.hostClock = hostClock
+        drainSilenceMilliseconds = options.drainSilenceMilliseconds
         connection = try Connection.connect(
             to: guest.endpoint, timeoutMilliseconds: Limits.connectMilliseconds, resolve: HostNames.resolve)
         session = CollectorSession(
@@ -67,27 +75,42 @@ final class GuestLink: @unchecked Sendable {
 
     /// Set-up until the guest is ready to trace and its clock has been probed.
     func prepare() throws -> Ready {
-        try send(.hello(hello))
-        var greeting: Hello?
-        while true {
-            for action in try nextActions(timeoutMilliseconds: Limits.answerMilliseconds) {
-                switch action {
-                case .greeted(let peer): greeting = peer
-                // An agent that refuses us closes the connection behind its reason, which is still to be read: not the
-                // broken pipe is what to tell, but the reason.
-                case .send(let message): try? send(message)
-                case .failed(let error): throw error
-                case .ready(let prepared, let formats, let names):
-                    let probes = try ProbeLink(
-                        endpoint: guest.endpoint, hello: hello, token: prepared.token, hostClock: hostClock)
-                    self.probes = probes
-                    return Ready(
-                        hello: greeting ?? hello, prepared: prepared, formats: formats, names: names,
-                        probes: try probes.burst(count: ProbeLink.openingBurst, &exchange))
-                case .deliver, .skipped, .finished: continue
+        var awaited = "introduced itself"
+        do {
+            try send(.hello(hello))
+            var greeting: Hello?
+            while true {
+                for action in try nextActions(timeoutMilliseconds: Limits.setupMilliseconds) {
+                    switch action {
+                    case .greeted(let peer):
+                        greeting = peer
+                        awaited = "set up its tracing"
+                    // An agent that refuses us closes the connection behind its reason, which is still to be read: not the
+                    // broken pipe is what to tell, but the reason.
+                    case .send(let message): try? send(message)
+                    case .failed(let error): throw error
+                    case .ready(let prepared, let formats, let names):
+                        awaited = "answered the probes of its clock"
+                        return Ready(
+                            hello: greeting ?? hello, prepared: prepared, formats: formats, names: names,
+                            probes: try openProbes(prepared))
+                    case .deliver, .skipped, .finished: continue
+                    }
                 }
             }
+        } catch let error as TransportError where error.isTimeout && error.operation == .read {
+            throw SessionError(
+                "the agent accepted the connection and has not \(awaited): nothing came for "
+                    + "\(Limits.setupMilliseconds / 1000) s. Is the guest paused, or too busy to let it run?")
         }
+    }
+
+    private func openProbes(_ prepared: Prepared) throws -> [ClockProbe] {
+        let probes = try ProbeLink(
+            endpoint: guest.endpoint, hello: hello, token: prepared.token, hostClock: hostClock)
+        self.probes = probes
+        return try probes.burst(
+            count: ProbeLink.openingBurst, &exchange, patienceMilliseconds: Limits.setupMilliseconds)
     }
 
     /// Tracing begins; frames flow until the end.
@@ -101,14 +124,21 @@ final class GuestLink: @unchecked Sendable {
 
     /// Asks the guest for the rest.
     func drain() {
-        for action in lock.withLock({ session.drain() }) {
+        let actions = lock.withLock {
+            drainAsked = drainAsked ?? MonotonicClock.nanoseconds()
+            return session.drain()
+        }
+        for action in actions {
             if case .send(let message) = action { try? send(message) }
         }
     }
 
-    /// Breaks the connection; the guest cleans up by itself.
-    func abort() {
-        _ = lock.withLock { session.fail(PeerError(.shuttingDown, "the collector ended the session")) }
+    /// Breaks the connection; the guest cleans up by itself. The reason is why the source is closed.
+    func abort(_ reason: String = "the session was ended without waiting for it") {
+        lock.withLock {
+            abortReason = abortReason ?? reason
+            _ = session.fail(PeerError(.shuttingDown, "the collector ended the session"))
+        }
         connection.shutdown()
         probes?.shutdown()
     }
@@ -128,7 +158,7 @@ final class GuestLink: @unchecked Sendable {
         var isSilent = false
         while outcome == nil {
             do {
-                let actions = try nextActions(timeoutMilliseconds: Limits.silenceMilliseconds)
+                let actions = try nextActions(timeoutMilliseconds: readMilliseconds)
                 if isSilent { notice("answers again") }
                 isSilent = false
                 for action in actions {
@@ -141,12 +171,9 @@ final class GuestLink: @unchecked Sendable {
                     case .skipped, .greeted, .ready: continue
                     }
                 }
-            } catch let error as TransportError where error.isTimeout && isWaitedFor {
-                if !isSilent {
-                    notice(
-                        "is silent for \(Limits.silenceMilliseconds / 1000) s (paused, or its agent stopped?): what it does is unknown until it answers"
-                    )
-                }
+            } catch let error as TransportError where error.isTimeout {
+                outcome = endOfPatience.map { ($0, true) }
+                if outcome == nil, !isSilent { noticeSilence() }
                 isSilent = true
             } catch {
                 outcome = ("\(error)", true)
@@ -158,8 +185,40 @@ final class GuestLink: @unchecked Sendable {
         queue.push(.record(.sourceClosed(source, reason: outcome.reason, isFailure: outcome.isFailure)), weight: 64)
     }
 
-    /// Although it says nothing.
-    private var isWaitedFor: Bool { lock.withLock { !session.isDraining && !isProbeLost } }
+    /// How long to wait for the next bytes before asking what a silence means.
+    private var readMilliseconds: Int {
+        guard let silence = drainSilence else { return Limits.silenceMilliseconds }
+        return max(1, min(Limits.silenceMilliseconds, drainSilenceMilliseconds - silence))
+    }
+
+    /// For how long nothing has come of what it is to send at the end, in milliseconds; nil before that.
+    private var drainSilence: Int? {
+        lock.withLock { drainAsked }.map { Int((MonotonicClock.nanoseconds() - max($0, heard)) / 1_000_000) }
+    }
+
+    /// Why it is not waited for any more, although its connection stands; nil while it is.
+    private var endOfPatience: String? {
+        if lock.withLock({ isProbeLost }) {
+            return "it is silent and refuses clock probes: its machine was reset, or its agent has ended"
+        }
+        guard let silence = drainSilence, silence >= drainSilenceMilliseconds else { return nil }
+        return
+            "it was asked for the events that it still had, and nothing came for \(seconds(silence)): what it had is lost. "
+            + "Is it paused, or too busy to let its agent run?"
+    }
+
+    private func noticeSilence() {
+        guard drainSilence == nil else {
+            return notice(
+                "is silent, and may still have events: it is waited for until nothing has come for "
+                    + seconds(drainSilenceMilliseconds))
+        }
+        notice(
+            "is silent for \(Limits.silenceMilliseconds / 1000) s (paused, or its agent stopped?): what it does is unknown until it answers"
+        )
+    }
+
+    private func seconds(_ milliseconds: Int) -> String { "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s" }
 
     private func probe() {
         guard let probes else { return }
@@ -190,8 +249,9 @@ final class GuestLink: @unchecked Sendable {
                 try connection.read(into: bytes, timeoutMilliseconds: timeoutMilliseconds)
             }
             guard count > 0 else {
-                throw SessionError("the agent closed the connection")
+                throw SessionError(lock.withLock { abortReason } ?? "the agent closed the connection")
             }
+            heard = MonotonicClock.nanoseconds()
             buffer.withUnsafeBytes { reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         }
     }

@@ -135,16 +135,25 @@ package final class LiveSession: @unchecked Sendable {
         feedSync.stop()
         for feed in feeds where feed.source != .host { feed.stop() }
         if isAlone { drainHost() }
-        // A guest that does not drain in time is left behind.
+        // A guest that falls silent is left behind by its link; a relay daemon that does not answer, and a guest that never comes
+        // to an end, here.
+        let limit = options.drainMilliseconds
         Thread.start("drain limit") { [self] in
-            let deadline = MonotonicClock.nanoseconds() + Int64(Limits.drainMilliseconds) * 1_000_000
-            let isLate = lock.withLock {
-                while !shared.isFinished { guard lock.wait(until: deadline) else { break } }
-                return !shared.isFinished
-            }
-            guard isLate else { return }
-            for link in links { link.abort() }
+            let begin = MonotonicClock.nanoseconds()
+            guard isRunning(at: begin + Int64(min(limit, Limits.silenceMilliseconds)) * 1_000_000) else { return }
             for feed in feeds { feed.abandon() }
+            guard isRunning(at: begin + Int64(limit) * 1_000_000) else { return }
+            let reason =
+                "\(limit / 1000) s after it was asked for the events that it still had it goes on sending: what it has is lost"
+            for link in links { link.abort(reason) }
+        }
+    }
+
+    /// Waits until then; false as soon as the session is over.
+    private func isRunning(at deadline: Int64) -> Bool {
+        lock.withLock {
+            while !shared.isFinished { guard lock.wait(until: deadline) else { break } }
+            return !shared.isFinished
         }
     }
 

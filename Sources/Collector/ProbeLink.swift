@@ -34,7 +34,7 @@ final class ProbeLink: Sendable {
         try connection.write(
             Message.hello(greeting).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
         var reader = FrameReader()
-        switch try next(&reader) {
+        switch try next(&reader, Limits.setupMilliseconds) {
         case .hello: return
         case .error(let error): throw error
         default: throw SessionError("the agent did not answer the probe connection's hello")
@@ -42,8 +42,10 @@ final class ProbeLink: Sendable {
     }
 
     /// Exchanges `count` probes, some at a time. Each is a bound of its own in either direction, so that it does no harm
-    /// when one waits behind another.
-    func burst(count: Int, _ exchange: inout Exchange) throws -> [ClockProbe] {
+    /// when one waits behind another. Each answer has `patience`.
+    func burst(
+        count: Int, _ exchange: inout Exchange, patienceMilliseconds patience: Int = Limits.answerMilliseconds
+    ) throws -> [ClockProbe] {
         var probes: [ClockProbe] = []
         let end = exchange.nextID + UInt64(count)
         while exchange.nextID < end {
@@ -59,7 +61,7 @@ final class ProbeLink: Sendable {
                     Message.probe(id: id).frame.bytes, timeoutMilliseconds: Limits.answerMilliseconds)
             }
             for (id, sent) in zip(ids, sent) {
-                let (guestReceived, guestSent) = try reply(to: id, &exchange.reader)
+                let (guestReceived, guestSent) = try reply(to: id, &exchange.reader, patience)
                 guard let received = hostClock.now() else { continue }
                 probes.append(
                     ClockProbe(
@@ -71,15 +73,18 @@ final class ProbeLink: Sendable {
 
     func shutdown() { connection.shutdown() }
 
-    private func reply(to id: UInt64, _ reader: inout FrameReader) throws -> (TraceTicks, TraceTicks) {
+    private func reply(
+        to id: UInt64, _ reader: inout FrameReader, _ patience: Int
+    ) throws -> (TraceTicks, TraceTicks) {
         while true {
-            guard case .probeReply(let answered, let guestReceived, let guestSent) = try next(&reader), answered <= id
+            guard case .probeReply(let answered, let guestReceived, let guestSent) = try next(&reader, patience),
+                answered <= id
             else { throw SessionError("the agent answered a clock probe with something else") }
             if answered == id { return (guestReceived, guestSent) }
         }
     }
 
-    private func next(_ reader: inout FrameReader) throws -> Message {
+    private func next(_ reader: inout FrameReader, _ patience: Int) throws -> Message {
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
             if let frame = try reader.next() {
@@ -87,7 +92,7 @@ final class ProbeLink: Sendable {
                 continue
             }
             let count = try buffer.withUnsafeMutableBytes { (bytes) throws(TransportError) in
-                try connection.read(into: bytes, timeoutMilliseconds: Limits.answerMilliseconds)
+                try connection.read(into: bytes, timeoutMilliseconds: patience)
             }
             guard count > 0 else { throw SessionError("the agent closed the probe connection") }
             buffer.withUnsafeBytes { reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }

@@ -44,6 +44,9 @@ package struct SessionOptions: Sendable {
     package var flushMilliseconds = 20
     package var maximumLagNanoseconds = Limits.mergeLagNanoseconds
     package var isInsecure = false
+    /// How long guests are waited for at the end: while they are silent, and in all.
+    package var drainSilenceMilliseconds = Limits.drainSilenceMilliseconds
+    package var drainMilliseconds = Limits.drainMilliseconds
 
     package init() {}
 

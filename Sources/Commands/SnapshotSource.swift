@@ -61,7 +61,8 @@ private final class OwnSource: SnapshotSource {
     func close() {
         guard !session.isFinished else { return }
         session.stop()
-        _ = session.wait(nanoseconds: Int64(Limits.drainMilliseconds) * 2_000_000)
+        // Nobody looks any more: what a guest that is silent still has is not worth a long wait.
+        _ = session.wait(nanoseconds: Int64(Limits.silenceMilliseconds) * 2_000_000)
     }
 }
 

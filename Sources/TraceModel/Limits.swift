@@ -43,16 +43,21 @@ package enum Limits {
     // MARK: Waits (milliseconds)
 
     package static let connectMilliseconds = 5_000
-    /// From connecting to the peer's hello, and for each answer of the set-up.
+    /// From connecting to the peer's hello, and for each thing that it has to say or take.
     package static let answerMilliseconds = 10_000
-    /// Silence of a peer after which nothing is known of it; one that is draining is lost. The agent sends a watermark at
-    /// least every second.
+    /// Silence of an agent while it is set up. Four busy guests on one emulated processor were seen to keep an agent from
+    /// answering for more than ten seconds.
+    package static let setupMilliseconds = 30_000
+    /// Silence of a peer after which nothing is known of it. The agent sends a watermark at least every second.
     package static let silenceMilliseconds = 10_000
     /// Without credit, when there is something to send: a collector that is stopped for so long has lost its session, so
     /// that another can have it. Three times what counts as silence, because credit comes in eighths of the window.
     package static let creditMilliseconds = 30_000
-    /// From asking for the drain to its end.
-    package static let drainMilliseconds = 10_000
+    /// Silence of a guest that is to send what it still has, after which it is left behind: as busy as at its set-up.
+    package static let drainSilenceMilliseconds = 30_000
+    /// From asking for the drain to its end, however much still comes: 64 MiB of ring buffers over a link of 1 MB/s take a
+    /// minute; a guest that sends a byte now and then may not hold the session for ever.
+    package static let drainMilliseconds = 600_000
 
     // MARK: Recordings
 

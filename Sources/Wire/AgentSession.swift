@@ -56,7 +56,7 @@ package struct AgentSession: Sendable {
         switch state {
         case .greeting, .waiting, .preparing, .ended: Limits.answerMilliseconds
         // Other guests of the same session are being set up.
-        case .ready: Limits.answerMilliseconds * 6
+        case .ready: Limits.setupMilliseconds * 6
         case .streaming, .draining, .probing: nil
         }
     }

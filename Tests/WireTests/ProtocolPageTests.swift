@@ -146,7 +146,9 @@ struct ProtocolPageTests {
             ("batchEvents", Limits.batchEvents),
             ("batchRecordBytes", Limits.batchRecordBytes), ("batchLosses", Limits.batchLosses),
             ("creditBytes", Limits.creditBytes), ("answerMilliseconds", Limits.answerMilliseconds),
-            ("silenceMilliseconds", Limits.silenceMilliseconds),
+            ("silenceMilliseconds", Limits.silenceMilliseconds), ("setupMilliseconds", Limits.setupMilliseconds),
+            ("drainSilenceMilliseconds", Limits.drainSilenceMilliseconds),
+            ("drainMilliseconds", Limits.drainMilliseconds),
         ] {
             #expect(page.contains("| `\(name)` | \(value) |"), "\(name) is \(value)")
         }
