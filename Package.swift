@@ -134,9 +134,11 @@ let package = Package(
                 "Collector", "TraceFiles", "CTF", "RecordingSupport", "Views", "EventText",
             ],
             path: "Tests/Benchmarks", swiftSettings: strict),
-        // A private tracefs instance and child processes, for integration tests and benchmarks. No Foundation.
+        // A private tracefs instance, child processes, and the truth about clocks, for tests and benchmarks. No Foundation.
         .target(
-            name: "RecordingSupport", dependencies: ["TraceModel", "Decoding"], path: "Tests/RecordingSupport",
+            name: "RecordingSupport",
+            dependencies: ["TraceModel", "Decoding", "Collector", "SessionLog", "Timeline"],
+            path: "Tests/RecordingSupport",
             // Optimized in debug builds too: it writes and compares a million lines of text.
             swiftSettings: strict + [.unsafeFlags(["-O"])]),
 
@@ -187,7 +189,10 @@ let package = Package(
         .testTarget(name: "ConsoleTests", dependencies: ["TraceModel", "Views", "Console"], swiftSettings: strict),
         .testTarget(
             name: "CollectorTests",
-            dependencies: ["Collector", "Decoding", "EventText", "SessionLog", "Timeline", "TraceModel", "Wire"],
+            dependencies: [
+                "CTF", "Collector", "Decoding", "EventText", "RecordingSupport", "SessionLog", "Timeline", "TraceFiles",
+                "TraceModel", "Wire",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "CommandTests", dependencies: ["Collector", "Commands", "TraceModel", "Transport", "Wire"],

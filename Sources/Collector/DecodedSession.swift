@@ -1,5 +1,5 @@
 package import SessionLog
-import Timeline
+package import Timeline
 package import TraceModel
 import Wire
 
@@ -31,6 +31,9 @@ package final class DecodedSession: SessionInput {
 
     package var shortfall: String? { input.shortfall }
     package var progress: Double { input.progress }
+
+    /// Every batch as the analysis has placed it since the last call, once this was called.
+    package func takePlacements() -> [PlacedBatch] { pipeline.takePlacements() }
 
     /// Host time of a reading of a source's clock, as the analysis has it now.
     package func hostTime(_ source: SourceID, _ ticks: TraceTicks, cpu: Int) -> HostTime? {

@@ -1,5 +1,6 @@
 import Glibc
 package import SessionLog
+package import Timeline
 package import TraceDat
 package import TraceModel
 import Wire
@@ -9,8 +10,14 @@ import Wire
 ///
 /// The format wants each CPU's events in one piece, and they come mixed: sub-buffers wait in one spool file per source and
 /// are put in order at the end.
+///
+/// A file has one clock, and every agent of a machine stamped by one of its own. Where several are one trace
+/// (`AgentSuccession`), its events have the host's time, and the time between two agents is a loss of unknown size.
 package final class TraceDatOutput {
     private let directory: String
+    private let firsts: [SourceID: SourceID]
+    /// The latest agent of each CPU of such a trace.
+    private var latest: [SourceID: [Int: SourceID]] = [:]
     private let program: String
     private var sources: [SourceID: TraceDatSourceOutput] = [:]
     private var machines: [Int32: VMFacts] = [:]
@@ -24,9 +31,13 @@ package final class TraceDatOutput {
     /// Files of guests get the shape `trace-NAME.dat`.
     package static let hostFile = "trace.dat"
 
-    /// Makes the directory. `program` is named in the files as their writer.
-    package init(directory: String, program: String) throws(TraceDatError) {
+    /// Makes the directory. `program` is named in the files as their writer, and `firsts` tells which agents go on with the
+    /// trace of which.
+    package init(
+        directory: String, program: String, firsts: [SourceID: SourceID] = [:]
+    ) throws(TraceDatError) {
         self.directory = directory
+        self.firsts = firsts
         self.program = program
         guard mkdir(directory, 0o755) == 0 else { throw OutputFile.error("making the directory", directory) }
     }
@@ -38,11 +49,13 @@ package final class TraceDatOutput {
     ) throws {
         switch input {
         case .batch(let id, let batch):
-            guard let source = sources[id] else { return }
+            guard let source = sources[id], !isJoined(id) else { return }
             try source.append(batch)
             guard id != .host else { return }
             source.sampleClock(of: batch) { placing(id, $0, batch.cpu) }
         case .record(.session(let facts)): session = facts
+        case .record(.sourceOpened(let id, _, _, let names)) where firsts[id] != nil:
+            firsts[id].flatMap { sources[$0] }?.addNames(names)
         case .record(.sourceOpened(let id, let facts, let formats, let names)):
             sources[id] = try TraceDatSourceOutput(
                 facts, formats, names, spool: "\(directory)/.spool-\(id.rawValue)")
@@ -51,10 +64,25 @@ package final class TraceDatOutput {
         case .record(.symbols(let id, let part)): sources[id]?.addSymbols(part)
         case .record(.machine(let facts)): machines[facts.vmmPID] = facts
         case .record(.link(let id, let vmmPID, _)): links[id] = vmmPID
-        case .record(.message(let id, .statistics(let statistics))): sources[id]?.statistics = statistics
+        case .record(.message(let id, .statistics(let statistics))):
+            sources[firsts[id] ?? id]?.statistics[id] = statistics
         case .record: break
         }
     }
+
+    /// Takes every batch as the analysis has placed it: for traces of several agents.
+    package func take(_ placed: PlacedBatch) throws {
+        guard isJoined(placed.source) else { return }
+        let first = firsts[placed.source] ?? placed.source
+        let cpu = placed.batch.cpu
+        let isNext = placed.source > latest[first]?[cpu] ?? first
+        if isNext { latest[first, default: [:]][cpu] = placed.source }
+        let batch = isNext ? placed.batch.missingEvents(before: 0) : placed.batch
+        try sources[first]?.append(batch, at: placed.times.map { UInt64(clamping: hostTicks($0)) })
+    }
+
+    /// Its trace is one of several agents.
+    private func isJoined(_ id: SourceID) -> Bool { firsts[id] != nil || firsts.values.contains(id) }
 
     /// Everything has been told: the files are complete when it returns.
     package func finish() throws {
@@ -77,7 +105,10 @@ package final class TraceDatOutput {
         try host.write(to: "\(directory)/\(Self.hostFile)", options)
         for (id, guest) in guests {
             var options = commonOptions(of: guest, id)
-            options.timeShift = guest.timeShift(peer: traceID(.host), hostTicks: hostTicks, isHostTSC: isHostTSC)
+            options.timeShift =
+                isJoined(id)
+                ? guest.identity(peer: traceID(.host))
+                : guest.timeShift(peer: traceID(.host), hostTicks: hostTicks, isHostTSC: isHostTSC)
             if options.timeShift == nil {
                 notices.append(
                     "\(guest.facts.name): its clock was never compared with the host's; its times are its own")

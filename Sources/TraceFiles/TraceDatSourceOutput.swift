@@ -8,7 +8,8 @@ import Wire
 /// One source on its way into a trace.dat file.
 final class TraceDatSourceOutput {
     let facts: SourceFacts
-    var statistics: SourceStatistics?
+    /// The latest of each agent.
+    var statistics: [SourceID: SourceStatistics] = [:]
     private(set) var notices: [String] = []
     private let formats: [FormatMessage]
     private var names: TaskNames
@@ -23,6 +24,8 @@ final class TraceDatSourceOutput {
     private var lastSeen: [Int: (ticks: TraceTicks, time: HostTime)] = [:]
     private var kvm: [Int: [KVMClock.VCPU]] = [:]
     private var given: [GivenClock] = []
+    /// Of each CPU, where events are put on the host's clock.
+    private var latestTicks: [Int: UInt64] = [:]
     /// zstd
     private var symbols: [UInt8] = []
 
@@ -48,10 +51,27 @@ final class TraceDatSourceOutput {
 
     /// `per_cpu/cpuN/stats` as far as the session has it: trace-cmd prints it with `report --stat`.
     var cpuStatistics: [String] {
-        (statistics?.cpus ?? []).map {
-            "CPU: \($0.cpu)\nentries: 0\noverrun: \($0.overrun)\ncommit overrun: 0\ndropped events: 0\n"
-                + "read events: \($0.read)\n"
+        let all = statistics.values.flatMap(\.cpus)
+        return Set(all.map(\.cpu)).sorted().map { cpu in
+            let own = all.filter { $0.cpu == cpu }
+            let overrun = own.reduce(0) { $0 &+ $1.overrun }
+            let read = own.reduce(0) { $0 &+ $1.read }
+            return
+                "CPU: \(cpu)\nentries: 0\noverrun: \(overrun)\ncommit overrun: 0\ndropped events: 0\nread events: \(read)\n"
         }
+    }
+
+    func addNames(_ names: TaskNamesMessage) { self.names.add(names) }
+
+    /// The batch's events at these readings of the host's clock, which never go back.
+    func append(_ batch: EventBatch, at ticks: [UInt64]) throws(TraceDatError) {
+        var batch = batch
+        for (index, ticks) in zip(batch.headers.indices, ticks) {
+            let ticks = max(ticks, latestTicks[batch.cpu] ?? 0)
+            latestTicks[batch.cpu] = ticks
+            batch.headers[index].ticks = TraceTicks(ticks)
+        }
+        try append(batch)
     }
 
     func append(_ batch: EventBatch) throws(TraceDatError) {
@@ -135,6 +155,13 @@ final class TraceDatSourceOutput {
         return shift
     }
 
+    /// Of events that have the host's time.
+    func identity(peer: UInt64) -> TraceDatOptions.TimeShift {
+        let none = [TraceDatOptions.ClockSample(ticks: 1, offset: 0)]
+        return TraceDatOptions.TimeShift(
+            peerTraceID: peer, isInterpolated: false, cpus: Array(repeating: none, count: cpuCount))
+    }
+
     // MARK: Symbols
 
     func addSymbols(_ part: [UInt8]) {
@@ -202,7 +229,7 @@ private struct TaskNames {
 
     init(_ message: TaskNamesMessage, _ formats: [FormatMessage], byteOrder: ByteOrder) {
         order = byteOrder
-        for task in message.tasks { names[task.tid] = task.comm }
+        add(message)
         for message in formats where message.system == "sched" && message.text.contains("sched_switch") {
             guard let format = try? EventFormatParser.parse(message.text, system: message.system),
                 format.name == "sched_switch",
@@ -211,6 +238,10 @@ private struct TaskNames {
             else { continue }
             comer = (format.kernelID, tid, comm)
         }
+    }
+
+    mutating func add(_ message: TaskNamesMessage) {
+        for task in message.tasks { names[task.tid] = task.comm }
     }
 
     mutating func learn(from batch: EventBatch) {

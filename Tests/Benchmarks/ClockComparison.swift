@@ -1,5 +1,6 @@
 import Collector
 import Decoding
+import RecordingSupport
 import SessionLog
 import Timeline
 import TraceFiles
@@ -11,7 +12,7 @@ import Wire
 /// What both are held against is the host's own word on when each vCPU was in guest mode: an event of the guest that is
 /// placed outside of every `kvm_entry`..`kvm_exit` of its vCPU is wrong by at least the distance to the nearest one. Ours
 /// gets as little as the first probes of a session tell over a bad line: where the files' own map is, give or take 5 ms
-/// (0.2 ms where it is exact), ten times a second. All else is from entries and exits. Where trace-cmd took KVM's numbers (`kvm`), they are the truth,
+/// (0.2 ms where it is exact), ten times a second. All else is from entries and exits. An import gets nothing but these. Where trace-cmd took KVM's numbers (`kvm`), they are the truth,
 /// and the errors and bounds of every event are told as well.
 enum ClockComparison {
     /// `ptp` itself was found to be off by 0.3 ms.
@@ -21,29 +22,33 @@ enum ClockComparison {
     static func run(_ arguments: ArraySlice<String>) throws {
         guard let host = arguments.first else { return }
         let guests = arguments.dropFirst().map { SessionPaths.Guest(argument: $0) }
-        let session = try Session(TraceDatInput(SessionPaths(path: host, guests: guests)))
+        let paths = SessionPaths(path: host, guests: guests)
+        let session = try Session(TraceDatInput(paths, by: .own))
         var windows = GuestMode(session)
-        let own = try ClockBenchmark.placements(of: session.replayed(), host: { windows.add($0) }) { _ in true }
+        let own = try ClockTruth.placements(of: session.replayed(), host: { windows.add($0) })
         windows.finish()
+        let proved = try ClockTruth.placements(of: TraceDatInput(paths, by: .proved))
         let bare = session.withProbes(around: own)
-        let live = try ClockBenchmark.placements(of: bare.replayed()) { _ in true }
+        let live = try ClockTruth.placements(of: bare.replayed())
         let resync = try Resync(of: bare.replayed())
-        let later = try ClockBenchmark.placements(of: ResyncedInput(bare.replayed(), maps: resync.maps)) { _ in true }
+        let later = try ClockTruth.placements(of: ResyncedInput(bare.replayed(), maps: resync.maps))
         for (source, name) in session.guests.sorted(by: { $0.key < $1.key }) {
             print("\(name): \(own.keys.count { $0.source == source }) events")
             let method = session.methods[source] ?? "no map"
             show(method, own, source, windows)
+            show("tandem import", proved, source, windows)
             show("ours, live", live, source, windows)
             show("ours, afterwards", later, source, windows)
         }
         if session.methods.values.contains("kvm") {
+            ClockBenchmark.show("tandem import", proved, against: own)
             ClockBenchmark.show("ours, live", live, against: own)
             ClockBenchmark.show("ours, afterwards", later, against: own)
         }
     }
 
     private static func show(
-        _ name: String, _ placed: [ClockBenchmark.Key: ClockBenchmark.Placement], _ source: SourceID,
+        _ name: String, _ placed: ClockTruth.Placements, _ source: SourceID,
         _ windows: GuestMode
     ) {
         var distances: [Int64] = []
@@ -57,8 +62,9 @@ enum ClockComparison {
         let thousandth = distances.isEmpty ? 0 : 1000 * (distances.count - outside.count) / distances.count
         print("    \(padded(name, 18)) \(thousandth / 10).\(thousandth % 10) % in guest mode; ", terminator: "")
         print("outside by ns: ", terminator: "")
-        print(ClockBenchmark.distribution(outside))
-        print("    \(padded("", 18)) bound ns: \(ClockBenchmark.distribution(bounds))")
+        print(ClockTruth.distribution(outside))
+        let isUnknown = bounds.contains(GivenClock.Knot.unknownBoundNanoseconds)
+        print("    \(padded("", 18)) bound ns: \(isUnknown ? "unknown" : ClockTruth.distribution(bounds))")
     }
 
     /// The inputs of a session, and what they say of its guests.
@@ -91,7 +97,7 @@ enum ClockComparison {
         func replayed() -> any SessionInput { Inputs(inputs) }
 
         /// The guests' clocks unknown, but for some readings that are close to `placed`.
-        func withProbes(around placed: [ClockBenchmark.Key: ClockBenchmark.Placement]) -> Session {
+        func withProbes(around placed: ClockTruth.Placements) -> Session {
             var probes: [SourceID: [ClockProbe]] = [:]
             for (key, place) in placed.sorted(by: { ($0.value.time, $0.key.ticks) < ($1.value.time, $1.key.ticks) }) {
                 let error = probeErrorNanoseconds(methods[key.source])

@@ -12,11 +12,13 @@ package struct CTFExportSurvey {
     fileprivate var links: [SourceID: Int32] = [:]
     fileprivate var ends: [SourceID: (time: HostTime, isFailure: Bool)] = [:]
     fileprivate var reasons: [SourceID: String] = [:]
+    fileprivate var succession = AgentSuccession()
 
     package init() {}
 
     /// To be given every input of the session.
     package mutating func take(_ input: PipelineInput) {
+        succession.take(input)
         guard case .record(let record) = input else { return }
         switch record {
         case .session(let facts): session = facts
@@ -51,7 +53,10 @@ package struct CTFExportSurvey {
 /// The session is read twice: for the survey, and through the pipeline, whose runs are in host time.
 package final class CTFExport {
     private let writer: CTFWriter
+    private let firsts: [SourceID: SourceID]
     private var places: [SourceID: Int] = [:]
+    /// The latest agent of each CPU, by machine.
+    private var latest: [Int: [Int: SourceID]] = [:]
     /// The first thing that went wrong: later runs are not written.
     package private(set) var failure: CTFError?
 
@@ -63,7 +68,14 @@ package final class CTFExport {
         }
         var names: Set<String> = []
         var machines: [ExportedMachine] = []
+        let firsts = survey.succession.firsts
+        self.firsts = firsts
         for opening in openings {
+            // Of a machine whose agent came back: one trace.
+            if let first = firsts[opening.id] {
+                places[opening.id] = places[first]
+                continue
+            }
             places[opening.id] = machines.count
             var name = opening.facts.isHost ? "host" : CTFExport.directoryName(opening.facts.name)
             while !names.insert(name).inserted { name += "_" }
@@ -76,7 +88,9 @@ package final class CTFExport {
                     environment["\(CTFMark.virtualMachine)\(index)"] = CTFMark.text(facts)
                 }
             } else {
-                environment.merge(survey.guest(opening.id)) { $1 }
+                // It ended with its last agent.
+                let last = openings.last { firsts[$0.id] == opening.id }
+                environment.merge(survey.guest(last?.id ?? opening.id)) { $1 }
             }
             machines.append(
                 ExportedMachine(
@@ -94,9 +108,13 @@ package final class CTFExport {
     /// A run of events in host time, as `Replay.observe` gives it.
     package func append(_ placed: PlacedBatch, _ range: Range<Int>) {
         guard failure == nil, let machine = places[placed.source] else { return }
+        let cpu = placed.batch.cpu
+        let isNext = placed.source > latest[machine]?[cpu] ?? firsts[placed.source] ?? placed.source
+        if isNext { latest[machine, default: [:]][cpu] = placed.source }
+        let batch = isNext ? placed.batch.missingEvents(before: range.lowerBound) : placed.batch
         do throws(CTFError) {
             try writer.append(
-                placed.batch, times: placed.times, range: range, boundNanoseconds: placed.boundNanoseconds,
+                batch, times: placed.times, range: range, boundNanoseconds: placed.boundNanoseconds,
                 machine: machine)
         } catch {
             failure = error
