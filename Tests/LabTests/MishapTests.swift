@@ -1,3 +1,4 @@
+import SessionLog
 import Testing
 import TraceModel
 
@@ -79,6 +80,43 @@ extension LabTests {
             }
             #expect(vcpu(of: "g1", in: after)?.hostTID == vcpu(of: "g1", in: before)?.hostTID)
             #expect(try session.finish().snapshot().sources.map(\.state) == ["drained", "gone", "drained"])
+        }
+
+        /// Formats, numbers of events and the clock's zero are others; the recording says so of the second agent.
+        @Test func `a guest that is started anew with another kernel takes part again, read by that kernel's formats`()
+            throws
+        {
+            let before = try Lab.guest(1, "uname -r")
+            try Lab.guest(1, .kill)
+            try session.wait(until: "g1 is gone") { $0.sources[1].state == "gone" }
+            // g2's, whatever that is in this lab; the next test boots g1 as it was.
+            let kernels = (Lab.variable("LAB_GUEST_KERNEL") ?? "stable").split(separator: " ")
+            let kernel = kernels.dropFirst().first ?? kernels.first ?? "stable"
+            try Lab.host("guest-up 1 1 256M \(kernel)")
+            defer { try? Lab.guest(1, .kill) }
+            let after = try Lab.guest(1, "uname -r")
+            try Lab.startAgent(1)
+            try session.wait(until: "g1 is back") { $0.sources[1].state == "live" }
+            try Lab.startWork(1, "switch 2")
+            try expectEvents(1)
+            let recording = try session.finish()
+            #expect(recording.log.contains("g1 is back after"), "\(recording.log)")
+            var releases: [String] = []
+            let input = try recording.input()
+            while let next = try input.next() {
+                guard case .record(.sourceOpened(_, let facts, _, _)) = next, facts.name == "g1" else { continue }
+                releases.append(facts.kernelRelease)
+            }
+            #expect(releases == [before, after])
+            let snapshot = try recording.snapshot()
+            #expect(snapshot.sources.map(\.state) == ["drained", "drained", "drained"])
+            // It runs on another thread of another process, and its tasks are there.
+            let machine = try #require(snapshot.guests.last { $0.name == "g1" })
+            #expect(machine.tasks.contains { $0.name.hasPrefix("workload") }, "\(machine.tasks.map(\.name))")
+            let strange = snapshot.health.anomalies.map(\.name).filter { name in
+                ["malformed", "format", "record", "sub_buffer", "unknown", "field"].contains { name.contains($0) }
+            }
+            #expect(strange == [])
         }
 
         @Test func `a guest that is paused is late, does not run, and goes on where it was`() throws {
