@@ -15,6 +15,8 @@ struct GroundTruth {
         let guest: String
         let tid: Int32
         let cpus: String
+        /// What KVM added to the host's cycles for this guest, by debugfs.
+        var tscOffset: Int64?
     }
 
     /// What each guest did, in the order of the guests: `busy` computes, `switch` hands bytes to and fro between two processes
@@ -51,6 +53,8 @@ struct GroundTruth {
             if words.count == 6, words[0] == "vcpu", words[2] == "tid", let tid = Int32(words[3].dropLast()) {
                 vcpus.append(VCPU(guest: guest, tid: tid, cpus: words[5]))
             }
+            //   tsc-offset -19792361523
+            if words.first == "tsc-offset", !vcpus.isEmpty { vcpus[vcpus.count - 1].tscOffset = Int64(words[1]) }
         }
         // 40.53 busy:4 begins
         let boundaries = try lines("phases.txt").map { words -> (uptime: Int64, what: String, begins: Bool) in

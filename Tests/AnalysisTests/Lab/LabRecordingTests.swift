@@ -38,6 +38,45 @@ struct LabRecordingTests {
         try RecordedOracleTests.compare { try TraceDatInput(paths) }
     }
 
+    /// Who was current on a guest's CPU, by the guest's own words and KVM's offset between the clocks, laid over what the oracle
+    /// says of its vCPU. The same time can be a nanosecond apart, by the rounding of cycles.
+    @Test(
+        .enabled(if: !recordings.isEmpty, "TANDEM_LAB_DATA names no folder of recordings"),
+        arguments: recordings.filter { $0.path.contains("kvm") })
+    func `the oracle agrees on what the tasks of the lab's guests got`(paths: SessionPaths) throws {
+        let truth = try GroundTruth(paths)
+        let kernel = try RecordedKernel(try TraceDatInput(paths))
+        var replay = Replay(try TraceDatInput(paths))
+        let snapshot = try replay.end()
+        let window = snapshot.window
+        for (number, vcpu) in truth.vcpus.enumerated() {
+            let switches = try GuestSwitches(
+                paths, of: SourceID(UInt32(number + 1)), offset: try #require(vcpu.tscOffset))
+            let guest = try #require(snapshot.guests.first { $0.vcpus.contains { $0.hostTID == vcpu.tid } })
+            let total = try #require(guest.vcpus.first { $0.hostTID == vcpu.tid }).times.total
+            let oracle = Oracle(
+                kernel.observations + switches.observations, start: window.startNanoseconds,
+                end: window.endNanoseconds)
+            let figures = oracle.figures(of: vcpu.tid, knownFrom: window.endNanoseconds - total, guestCPU: 0)
+            var told: [Int32: StateTimes] = [:]
+            var robbed: [Int32: Int64] = [:]
+            for task in guest.tasks where task.tid > 0 {
+                for state in VCPUState.allCases { told[task.tid, default: StateTimes()][state] += task.times[state] }
+                robbed[task.tid, default: 0] += task.robbedBy.reduce(0) { $0 + $1.nanoseconds }
+            }
+            #expect(told.count > 5, "\(vcpu.guest)")
+            for (tid, times) in told {
+                for state in VCPUState.allCases {
+                    let expected = figures.tasks[tid]?[state] ?? 0
+                    #expect(
+                        abs(times[state] - expected) <= switches.rounding, "\(vcpu.guest), task \(tid), \(state.label)")
+                }
+                let expected = figures.robbed[tid]?.values.reduce(0, +) ?? 0
+                #expect(abs(robbed[tid, default: 0] - expected) <= switches.rounding, "\(vcpu.guest), task \(tid)")
+            }
+        }
+    }
+
     // MARK: What is known to have happened
 
     /// What one vCPU did in a phase.

@@ -235,9 +235,13 @@ struct Oracle {
         for step in steps where step.cpu == guestCPU {
             if case .guestSwitched(_, let next) = step.happening { tasks.append((step.at, next)) }
         }
+        // Both lists ascend: what ended before a task needs no look for the tasks behind it.
+        var first = 0
         for (place, task) in tasks.enumerated() {
             let until = place + 1 < tasks.count ? tasks[place + 1].from : end
-            for span in spans where span.span.end > task.from && span.span.start < until {
+            while first < spans.count, spans[first].span.end <= task.from { first += 1 }
+            for span in spans[first...] {
+                if span.span.start >= until { break }
                 let length = min(span.span.end, until) - max(span.span.start, task.from)
                 guard length > 0 else { continue }
                 if span.state == .running {
