@@ -37,6 +37,7 @@ struct AnalyzedSession {
         let reader = try LogReader(opening: folder)
         var merger = Merger(maxLagNanoseconds: Limits.mergeLagNanoseconds, maxEvents: Limits.mergeEvents)
         var sources: [SourceID: (decoder: BatchDecoder, clock: ClockMap)] = [:]
+        var last: [UInt64: Int] = [:]
         while let record = try reader.next() {
             switch record {
             case .sourceOpened(let id, let facts, let messages, let names):
@@ -62,29 +63,26 @@ struct AnalyzedSession {
                 }
             case .message(let id, .watermark(let ticks)):
                 if let time = sources[id]?.clock.watermark(ticks) { merger.watermark(id, time) }
-                drain(&merger)
+                drain(&merger, &last)
             default: break
             }
         }
         for id in sources.keys { merger.endSource(id) }
-        drain(&merger)
+        drain(&merger, &last)
         sourceCount = sources.count
         guard eventCount > 0 else { throw Failure(description: "no events in '\(folder)'") }
         measureSpan()
     }
 
-    private mutating func drain(_ merger: inout Merger) {
-        var last: [UInt64: Int] = [:]
+    /// A batch comes once for each of its runs, in this drain and perhaps in later ones; `last` has each CPU's present one.
+    private mutating func drain(_ merger: inout Merger, _ last: inout [UInt64: Int]) {
         _ = merger.drain { placed, range in
-            // A batch comes once for each of its runs.
             let key = UInt64(placed.source.rawValue) << 32 | UInt64(placed.batch.cpu)
             if range.lowerBound == 0 || last[key] == nil {
                 last[key] = batches.count
                 batches.append(copy placed)
             }
-            if let batch = last[key], batches[batch].times.count >= range.upperBound {
-                runs.append(Run(batch: batch, range: range))
-            }
+            if let batch = last[key] { runs.append(Run(batch: batch, range: range)) }
         }
     }
 
