@@ -37,6 +37,7 @@ package enum CTFExperiment {
         var failures: [String] = []
         for directories in groups {
             do throws(CTFError) {
+                try SalvagedTrace.check(directories)
                 let trace = try TraceReader(directories: directories, plugin)
                 opened.append(trace)
             } catch {

@@ -14,15 +14,18 @@ enum SalvagedTrace {
     ) -> [TraceReader] {
         var readers: [TraceReader] = []
         for directory in directories {
+            let layout = (try? PacketLayout(directory: directory)) ?? nil
             for file in files(in: directory) {
                 let path = "\(directory)/\(file)"
                 do throws(CTFError) {
+                    try check(path, layout)
                     let part = try ScratchDirectory()
                     try part.link("\(directory)/metadata", as: "metadata")
                     try part.link(path, as: file)
                     readers.append(try TraceReader(directories: [part.path], shownAs: path, plugin, keeping: part))
                 } catch {
-                    guard let whole = wholePackets(of: file, in: directory),
+                    let bearable = layout?.firstUnbearable(in: path)
+                    guard let whole = bearable ?? wholePackets(of: file, in: directory), whole > 0,
                         let reader = try? prefix(of: path, file, bytes: whole, directory, plugin)
                     else {
                         problems.append("'\(path)' is damaged and not used: \(error)")
@@ -34,6 +37,19 @@ enum SalvagedTrace {
             }
         }
         return readers
+    }
+
+    /// Throws where the library would not come back.
+    static func check(_ directories: [String]) throws(CTFError) {
+        for directory in directories {
+            guard let layout = try PacketLayout(directory: directory) else { continue }
+            for file in files(in: directory) { try check("\(directory)/\(file)", layout) }
+        }
+    }
+
+    private static func check(_ path: String, _ layout: PacketLayout?) throws(CTFError) {
+        guard let place = layout?.firstUnbearable(in: path) else { return }
+        throw CTFError("the packet at byte \(place) has an impossible size")
     }
 
     private static func files(in directory: String) -> [String] {

@@ -22,7 +22,7 @@ package enum TraceDirectories {
     static func traces(in path: String, _ plugin: CTFPlugin) throws(CTFError) -> [[String]] {
         var groups: [(name: String?, directories: [String])] = []
         for directory in find(in: path) {
-            try MetadataPackets.check("\(directory)/metadata")
+            _ = try MetadataPackets.text("\(directory)/metadata")
             let name = try group(of: directory, plugin)
             if let name, let index = groups.firstIndex(where: { $0.name == name }) {
                 groups[index].directories.append(directory)

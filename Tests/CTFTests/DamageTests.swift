@@ -118,6 +118,46 @@ struct DamageTests {
         }
     }
 
+    /// libbabeltrace2 would end this process: it asserts that no size is negative.
+    @Test(arguments: ["content_size", "packet_size"])
+    func `a packet of an impossible size ends its stream and nothing else`(field: String) throws {
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        let stream = URL(filePath: "\(path)/kernel/chan_1")
+        let packet = try Data(contentsOf: stream)
+        // LTTng's packets: magic, uuid, stream id and instance, two times, the size of the content, that of the packet.
+        var second = packet
+        second[(field == "content_size" ? 48 : 56) + 7] = 0x80
+        try (packet + second).write(to: stream)
+        var problems: [String] = []
+        let machines = try CTFExperiment.open(path, problems: &problems)
+        #expect(machines.reduce(0) { $0 + Everything($1).events } == 1452)
+        #expect(problems.count == 1)
+        #expect(problems.first?.hasSuffix("chan_1' is damaged: only its first \(packet.count) bytes are used") == true)
+        try second.write(to: stream)
+        #expect {
+            _ = try open(path)
+        } throws: { error in
+            "\(error)".contains("the packet at byte 0 has an impossible size")
+        }
+    }
+
+    /// Where the header of a later packet is damaged, libbabeltrace2 reads on for ever, too.
+    @Test func `metadata whose second packet is none is one readable message`() throws {
+        let scratch = try Scratch()
+        let path = try scratch.copy("lttng-plain/host")
+        let url = URL(filePath: "\(path)/kernel/metadata")
+        var metadata = try Data(contentsOf: url)
+        let first = Int(metadata[28]) + Int(metadata[29]) << 8
+        metadata[first / 8 + 2] = 0
+        try metadata.write(to: url)
+        #expect {
+            _ = try open(path)
+        } throws: { error in
+            "\(error)".contains("metadata' is damaged: the packet at byte \(first / 8)")
+        }
+    }
+
     /// Reads as far as it goes; the batches keep their rules whatever the bytes were.
     private func read(_ path: String, seed: UInt64) {
         let watchdog = Watchdog("\(path), seed \(seed)")
