@@ -1,6 +1,7 @@
 import CTF
 import Collector
 import Foundation
+import RecordingSupport
 import SessionLog
 import Testing
 import TraceFiles
@@ -107,6 +108,44 @@ struct ExportedReturnTests {
                         path: "\(folder)/trace.dat",
                         guests: ["g1", "g2"].map { .init(name: nil, path: "\(folder)/trace-\($0).dat") }))
             }
+        }
+    }
+
+    private static let traceCmd = ChildProcess.find("trace-cmd")
+
+    @Test(.enabled(if: traceCmd != nil, "needs trace-cmd"))
+    func `trace-cmd merges such a file with its host's, in one order, and tells the gap`() throws {
+        try inFolder { folder in
+            let session = try ReturnedSession(.sameKernel)
+            _ = try exportTraceDat(session, into: folder)
+            let report = try ChildProcess(
+                [
+                    try #require(Self.traceCmd), "report", "-t", "-i", "\(folder)/trace.dat", "-i",
+                    "\(folder)/trace-g1.dat",
+                ])
+            var lines = LineReader(report.output)
+            var last = 0.0
+            var ahead = 0
+            var guest: [Double] = []
+            var gaps = 0
+            while let line = lines.next() {
+                let text = String(decoding: line, as: UTF8.self)
+                if text.contains("trace-g1"), text.contains("DROPPED") { gaps += 1 }
+                // Before it there is the file's name, which ends in a colon too.
+                let times = text.split(separator: " ").lazy.filter { $0.hasSuffix(":") }.compactMap {
+                    Double($0.dropLast())
+                }
+                guard let time = times.first else { continue }
+                if time < last { ahead += 1 }
+                last = time
+                if text.contains("trace-g1") { guest.append(time) }
+            }
+            let isReported = report.wait()
+            #expect(isReported)
+            #expect(last > 0 && ahead == 0)
+            #expect(gaps == 1)
+            let seconds = { (time: HostTime) in Double(time.nanoseconds - session.zero) / 1e9 }
+            #expect(guest.contains { $0 < seconds(session.gone) } && guest.contains { $0 > seconds(session.back) })
         }
     }
 
