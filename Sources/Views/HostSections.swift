@@ -16,18 +16,21 @@ struct HostSections {
             columns: [
                 .init(title: "STATE", room: 12...12), .init(title: "TIME", alignment: .right, room: 7...7),
                 .init(title: "%", alignment: .right, room: 5...5),
-                .init(title: "NOW %", alignment: .right, room: 5...5), .init(title: "", rank: 1, room: 4...24),
             ], gap: 1)
+        // A report has no present beside its whole.
+        if now != nil { table.columns.append(.init(title: "NOW %", alignment: .right, room: 5...5)) }
+        table.columns.append(.init(title: "", rank: 1, room: 4...24))
         for state in VCPUState.allCases where all.time(state) > 0 {
             let share = all.share(of: all.time(state))
-            let present = now.flatMap { $0.share(of: $0.time(state)) }
-            table.rows.append([
+            var row: [TextTable.Cell] = [
                 .init("\(state.glyph) \(state.word)", state.style), .init(Format.duration(all.time(state))),
                 .init(Format.percent(share)),
-                now == nil
-                    ? .init("") : .init(Format.percent(present), present?.isNothing == true ? .dim : .plain),
-                .init(bar: share, state.style),
-            ])
+            ]
+            if let now {
+                let present = now.share(of: now.time(state))
+                row.append(.init(Format.percent(present), present?.isNothing == true ? .dim : .plain))
+            }
+            table.rows.append(row + [.init(bar: share, state.style)])
         }
         if table.rows.isEmpty { table.rows.append([.init("nothing yet", .dim)]) }
         return Section(32...56, table)
@@ -52,10 +55,11 @@ struct HostSections {
                 .init(title: "%", alignment: .right, room: 5...5), .init(title: "", rank: 1, room: 4...24),
             ], gap: 1)
         let shown = HostSections.split(culprits, limit: 12)
+        let labels = culprits.labels
         for (index, culprit) in shown.enumerated() {
             let share = Share(culprit.nanoseconds, of: ready)
             table.rows.append([
-                .init(culprit.label, index == 0 ? .ready : .plain), .init(Format.count(culprit.count)),
+                .init(labels[index], index == 0 ? .ready : .plain), .init(Format.count(culprit.count)),
                 .init(Format.duration(culprit.nanoseconds)), .init(Format.percent(share)), .init(bar: share, .ready),
             ])
         }

@@ -90,6 +90,17 @@ extension Snapshot.Culprit {
     }
 }
 
+extension [Snapshot.Culprit] {
+    /// With the thread id behind a name that several have: every machine has a `qemu-system-x86`.
+    var labels: [String] {
+        let counts = Dictionary(map { ($0.label, 1) }, uniquingKeysWith: +)
+        return map { culprit in
+            let isShared = counts[culprit.label, default: 1] > 1 && culprit.tid > 0
+            return isShared ? "\(culprit.label) \(culprit.tid)" : culprit.label
+        }
+    }
+}
+
 extension Snapshot.Guest {
     /// The machine as its vCPUs know it: the agent's own view of the clock when the merged one is missing.
     func clock(in snapshot: Snapshot) -> Snapshot.Clock? { clock ?? agent(in: snapshot)?.clock }

@@ -114,7 +114,7 @@ package enum SummaryView {
         func entry(_ name: String, _ nanoseconds: Int64, _ count: UInt64) -> String {
             "\(name) \(least)\(Format.duration(nanoseconds)) (\(least)\(Format.count(count)) times)"
         }
-        let culprits = vcpu.vcpu.culprits.map { entry($0.label, $0.nanoseconds, $0.count) }
+        let culprits = zip(vcpu.vcpu.culprits, vcpu.vcpu.culprits.labels).map { entry($1, $0.nanoseconds, $0.count) }
         let exits = vcpu.vcpu.exits.map { exit in
             hasKVMEvents
                 ? entry(exit.reason, exit.nanoseconds, exit.count)

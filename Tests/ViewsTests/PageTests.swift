@@ -40,6 +40,29 @@ struct PageTests {
     }
 
     @Test
+    func `a report's page has no column for the present, a live one has`() throws {
+        let snapshot = Scenario.rich.current
+        let page = try #require(
+            DetailPage.render(snapshot, guest: GuestKey(snapshot.guests[0]), vcpu: 1, width: 120))
+        #expect(!page.plainText.contains("NOW %"))
+        #expect(body(model([.down, .down, .enter])).contains { $0.contains("NOW %") })
+    }
+
+    @Test
+    func `culprits of one name are told apart by their threads`() throws {
+        var scenario = Scenario.rich
+        func culprit(_ tid: Int32) -> Snapshot.Culprit {
+            Snapshot.Culprit(kind: .task, name: "qemu-system-x86", tid: tid, count: 3, nanoseconds: 5_000_000)
+        }
+        scenario.current.guests[0].vcpus[1].culprits = [culprit(161), culprit(165)]
+        let rows = body(model([.down, .down, .enter], of: scenario))
+        #expect(rows.contains { $0.contains("qemu-system-x86 161") })
+        #expect(rows.contains { $0.contains("qemu-system-x86 165") })
+        scenario.current.guests[0].vcpus[1].culprits = [culprit(161)]
+        #expect(!body(model([.down, .down, .enter], of: scenario)).contains { $0.contains("qemu-system-x86 161") })
+    }
+
+    @Test
     func `the neighbour's page is one key away, in the order of the table`() {
         var model = model([.down, .enter, .right])
         #expect(body(model)[0].hasPrefix("── web1/1 "))
