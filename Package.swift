@@ -174,7 +174,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "CaptureTests", dependencies: ["Capture", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "ThreadingTests", dependencies: ["Threading"], swiftSettings: strict),
-        .testTarget(name: "RecorderTests", dependencies: ["Recorder"], swiftSettings: strict),
+        .testTarget(name: "RecorderTests", dependencies: ["Recorder", "TraceModel"], swiftSettings: strict),
         .testTarget(name: "InventoryTests", dependencies: ["Inventory", "TraceModel"], swiftSettings: strict),
         .testTarget(
             name: "SessionLogTests", dependencies: ["SessionLog", "TraceModel", "Wire"], swiftSettings: strict),
