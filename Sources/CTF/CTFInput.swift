@@ -81,7 +81,7 @@ package final class CTFInput: SessionInput {
         let relations = CTFRelations.relate(&machines)
         let host = machines[0]
         let first = machines.compactMap(\.begin).min() ?? HostTime(nanoseconds: 0)
-        let start = host.time(CTFMark.start).map { min($0, first) } ?? first
+        let start = host.time(CTFMark.start) ?? first
         let wall = host.facts.clock.epochOffsetNanoseconds.map { $0.addingReportingOverflow(start.nanoseconds) }
         let seconds = wall.map { $0.overflow ? 0 : $0.partialValue / 1_000_000_000 } ?? 0
         let tracer = [host.facts.environment["tracer_name"], host.facts.environment["tracer_major"]]

@@ -45,12 +45,12 @@ struct CTFMachine {
     /// Nothing more can be read of it. An export of our own tells how long its trace went on behind the last event.
     mutating func finish() {
         hasEnded = true
-        guard let reached, let end = time(CTFMark.end), end > reached, isHost || isOnHostsTimeLine else { return }
+        guard let reached, let end = time(CTFMark.end), end > reached, isHost || isExported else { return }
         self.reached = end
         reachedTicks = TraceTicks(UInt64(clamping: end.nanoseconds))
     }
 
-    private var isOnHostsTimeLine: Bool { clocks.contains { $0.method == StatedBounds.method } }
+    private var isExported: Bool { clocks.contains { $0.method == StatedBounds.method } }
 
     /// Its end, once host time has come to `time`: where its trace ends, or where an export says that it was lost.
     func ending(notAfter time: HostTime) -> (reason: String, isFailure: Bool)? {
@@ -59,7 +59,7 @@ struct CTFMachine {
         return reached.map { $0 <= time } ?? false ? ("end of the trace", false) : nil
     }
 
-    private var gone: HostTime? { isOnHostsTimeLine ? time(CTFMark.gone) : nil }
+    private var gone: HostTime? { isExported ? time(CTFMark.gone) : nil }
 
     /// The next instant at which something has to be told beside events.
     var nextStop: HostTime? {

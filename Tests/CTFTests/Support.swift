@@ -170,6 +170,43 @@ final class WithSteal: SessionInput {
     var progress: Double { input.progress }
 }
 
+/// A session in which one guest's agent is lost: after so many of its watermarks nothing more comes of it.
+final class WithoutAgent: SessionInput {
+    private let input: any SessionInput
+    private let guest: SourceID
+    private var left: Int
+
+    init(_ input: any SessionInput, of guest: SourceID, afterWatermarks count: Int) {
+        self.input = input
+        self.guest = guest
+        left = count
+    }
+
+    func next() throws -> PipelineInput? {
+        while let next = try input.next() {
+            guard next.isOf(guest) else { return next }
+            guard left > 0 else { continue }
+            guard case .record(.message(_, .watermark)) = next else { return next }
+            left -= 1
+            guard left > 0 else { return .record(.sourceClosed(guest, reason: "reset by peer", isFailure: true)) }
+            return next
+        }
+        return nil
+    }
+
+    var shortfall: String? { input.shortfall }
+    var progress: Double { input.progress }
+}
+
+extension PipelineInput {
+    fileprivate func isOf(_ source: SourceID) -> Bool {
+        switch self {
+        case .batch(source, _), .record(.message(source, _)), .record(.sourceClosed(source, _, _)): true
+        default: false
+        }
+    }
+}
+
 /// Ends this process when libbabeltrace2 does not come back: no test can end a thread that is in there.
 final class Watchdog {
     private let isOver = Latch()

@@ -67,6 +67,21 @@ struct WriterTests {
             hasGaps: before.health.eventsLost > 0)
     }
 
+    @Test func `that a guest's agent was lost, and why, comes back, too`() throws {
+        let scratch = try Scratch()
+        func session() throws -> any SessionInput {
+            WithoutAgent(try recording("two-guests-backports"), of: SourceID(1), afterWatermarks: 20)
+        }
+        try export(session, into: "\(scratch.path)/out")
+        let before = try pipeline(session()).snapshot()
+        let after = try pipeline(CTFInput(SessionPaths(path: "\(scratch.path)/out"))).snapshot()
+        #expect(before.sources.map(\.state) == ["drained", "gone", "drained"])
+        #expect(after.sources.map(\.state) == before.sources.map(\.state))
+        let limit = "g1 is gone (reset by peer): what its guest did since is unknown"
+        #expect(before.health.limits.contains(limit))
+        #expect(after.health.limits.contains(limit))
+    }
+
     private func check(_ before: Snapshot, readBack after: Snapshot, isLate: Bool = false, hasGaps: Bool = false) {
         #expect(after.window == before.window)
         if !hasGaps {

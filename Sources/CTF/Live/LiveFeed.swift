@@ -186,9 +186,9 @@ package final class LiveFeed: @unchecked Sendable {
     private static let longestPause = 50
 
     private func take(_ batches: [EventBatch], _ watermark: TraceTicks?, _ reader: any LiveSource) {
-        if let facts = reader.facts, let start = watermark, formatCount != reader.formats.count || !hasOpened {
+        if let facts = reader.facts, let watermark, formatCount != reader.formats.count || !hasOpened {
             formatCount = reader.formats.count
-            open(facts, start, reader)
+            open(facts, batches.compactMap(\.headers.first?.ticks).min() ?? watermark, reader)
         }
         sync?.note(batches, formats: reader.formats, of: source)
         for batch in batches {
