@@ -118,7 +118,7 @@ package struct CollectorPipeline: Codable {
         let isFailure = if case .gone = sources[index].state { true } else { false }
         if !sources[index].facts.isHost {
             placeWaiting(of: index, all: true)
-            if let end = merger.watermark(of: source), !isFailure {
+            if let end = merger.end(of: source), !isFailure {
                 observer.seeEnd?(source, end, false)
                 analyzer.sourceEnds(source, at: end)
             }

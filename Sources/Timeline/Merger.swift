@@ -26,12 +26,22 @@ package struct Merger: Sendable, Codable {
         let isReference: Bool
         /// No event before it will come; nil until the source has spoken.
         var watermark: HostTime?
+        /// The latest event pushed, and its epoch: where those of earlier ones lay was an error.
+        var lastEvent: HostTime?
+        var epoch = 0
         /// Where the reference was when this source was first waited for.
         var awaitedSince: HostTime?
         var hasEnded = false
         var isLate = false
         var timesLate: UInt64 = 0
         var lateEvents: UInt64 = 0
+
+        mutating func note(_ placed: borrowing PlacedBatch, horizon: HostTime?) {
+            if let horizon { lateEvents += UInt64(placed.times.prefix { $0 < horizon }.count) }
+            guard let last = placed.times.last, placed.epoch >= epoch else { return }
+            lastEvent = placed.epoch == epoch ? max(lastEvent ?? last, last) : last
+            epoch = placed.epoch
+        }
     }
 
     private let maxLagNanoseconds: Int64
@@ -76,9 +86,7 @@ package struct Merger: Sendable, Codable {
     package mutating func push(_ placed: consuming PlacedBatch) {
         guard !placed.batch.isEmpty else { return }
         let sender = place(of: placed.source)
-        if let sender, let horizon {
-            sources[sender].lateEvents += UInt64(placed.times.prefix { $0 < horizon }.count)
-        }
+        if let sender { sources[sender].note(placed, horizon: horizon) }
         pendingEvents += max(1, placed.times.count)
         let rank = MergeQueue.Rank(source: placed.source, cpu: placed.batch.cpu, epoch: placed.epoch)
         let place = queues.partitionPoint { $0.rank < rank }
@@ -121,6 +129,15 @@ package struct Merger: Sendable, Codable {
     /// The latest promise of the source; before the first, since when it is awaited.
     package func watermark(of source: SourceID) -> HostTime? {
         place(of: source).flatMap { sources[$0].watermark ?? sources[$0].awaitedSince }
+    }
+
+    /// Behind all that the source has pushed and promised: its last event may lie at its last promise, and not before it.
+    package func end(of source: SourceID) -> HostTime? {
+        let promised = watermark(of: source)
+        guard let place = place(of: source), let last = sources[place].lastEvent?.advanced(by: 1) else {
+            return promised
+        }
+        return max(promised ?? last, last)
     }
 
     /// How often it became late (`Anomaly.sourceLate`).

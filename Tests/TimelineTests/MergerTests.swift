@@ -230,6 +230,23 @@ struct MergerTests {
     }
 
     @Test
+    func `a source ends behind its last event, where that lies at its last promise`() {
+        var harness = pair(at: 20)
+        #expect(harness.merger.end(of: Self.guest)?.nanoseconds == 20)
+        harness.merger.push(placed(source: 1, times: [15, 30]))
+        #expect(harness.merger.end(of: Self.guest)?.nanoseconds == 31)
+        harness.watermark(30, 30)
+        #expect(harness.merger.end(of: Self.guest)?.nanoseconds == 31)
+        harness.watermark(40, 40)
+        #expect(harness.merger.end(of: Self.guest)?.nanoseconds == 40)
+        // What lay far ahead was placed by a clock that proved wrong.
+        harness.merger.push(placed(source: 1, times: [9_000], firstSerial: 2))
+        harness.merger.push(placed(source: 1, times: [45], epoch: 1))
+        #expect(harness.merger.end(of: Self.guest)?.nanoseconds == 46)
+        #expect(harness.merger.end(of: SourceID(9)) == nil)
+    }
+
+    @Test
     func `without a reference the most advanced source leads`() {
         var harness = Harness(maxLag: 100)
         harness.merger.addSource(SourceID(1))
